@@ -1,0 +1,3 @@
+//! From a sweep file to a plan: pure, without I/O.
+
+pub mod plan;

@@ -1,0 +1,134 @@
+//! What a sweep file amounts to: its points, and the tasks they share.
+
+use std::collections::BTreeMap;
+
+use ablate_proto::id::SweepId;
+use ablate_proto::task::Task;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Format of `plan.json`. A reader refuses a number it does not know.
+pub const PLAN_VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub version: u32,
+    pub sweep: SweepId,
+    pub title: String,
+    /// The question that the sweep answers.
+    pub question: String,
+    pub profile: Option<String>,
+    pub axes: Vec<Axis>,
+    pub replicates: u64,
+    pub stages: Vec<Stage>,
+    pub points: Vec<Point>,
+    /// Stages that would run if no point shared anything.
+    pub stages_naive: u64,
+    /// Unique tasks, parents before children.
+    pub tasks: Vec<PlannedTask>,
+    pub expectations: Vec<Expectation>,
+    pub figures: Vec<Figure>,
+}
+
+/// An axis: a parameter with values. `name` is as written in the file, either
+/// a parameter (`gamma`: enters every stage that has it) or a parameter of
+/// one stage (`decoder.sigma`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    pub name: String,
+    pub values: Vec<Value>,
+}
+
+/// A stage of the file, before axes are applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    pub name: String,
+    pub kind: String,
+    /// Role → name of the stage that plays it.
+    pub inputs: BTreeMap<String, String>,
+    /// Axes that enter it, by itself or through its ancestors.
+    pub axes: Vec<String>,
+    /// Unique tasks of this stage.
+    pub tasks: u64,
+}
+
+/// One combination of axis values under one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub coordinates: BTreeMap<String, Value>,
+    pub seed: u64,
+    /// Stage name → index into `Plan::tasks`.
+    pub tasks: BTreeMap<String, usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedTask {
+    pub task: Task,
+    /// The (first) stage it belongs to.
+    pub stage: String,
+    /// Values of the axes that enter it.
+    pub coordinates: BTreeMap<String, Value>,
+    /// Points that share it.
+    pub points: u64,
+}
+
+/// A statement about the results that the report checks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    pub name: String,
+    pub stage: String,
+    pub metric: String,
+    /// The axis that `trend`, `first` and `last` follow, in the order of the
+    /// file.
+    #[serde(default)]
+    pub along: Option<String>,
+    /// Strictly monotone in the mean over replicates.
+    #[serde(default)]
+    pub trend: Option<Trend>,
+    #[serde(default)]
+    pub above: Option<f64>,
+    #[serde(default)]
+    pub below: Option<f64>,
+    /// Which points `above` and `below` bind.
+    #[serde(default)]
+    pub at: At,
+    /// The paper's own number or words, quoted beside ours.
+    #[serde(default)]
+    pub paper: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trend {
+    Increasing,
+    Decreasing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    #[default]
+    All,
+    First,
+    Last,
+}
+
+/// A figure of the report. `kind` names an entry of the report's registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    pub kind: String,
+    pub title: String,
+    pub stage: String,
+    /// The axis along x, where the figure has one.
+    #[serde(default)]
+    pub x: Option<String>,
+    #[serde(default)]
+    pub metrics: Vec<String>,
+    /// Name of an artefact file (`nearest.png`), where the figure shows one.
+    #[serde(default)]
+    pub file: Option<String>,
+    #[serde(default)]
+    pub caption: Option<String>,
+}

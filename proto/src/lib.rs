@@ -1,0 +1,15 @@
+//! The contract of `ablate`: ids, stage specs, tasks, artefacts, failures and
+//! the wire format. No I/O, no tensors, no runtime.
+
+pub mod artifact;
+pub mod failure;
+pub mod id;
+pub mod layout;
+pub mod message;
+pub mod stage;
+pub mod status;
+pub mod task;
+pub mod wire;
+
+/// Version of the worker protocol. Peers with another number are refused.
+pub const PROTOCOL: u32 = 1;

@@ -1,0 +1,80 @@
+//! What a worker and the coordinator say to each other, as domain types.
+
+use crate::failure::Failure;
+use crate::id::{AttemptId, WorkerId};
+use crate::task::Task;
+
+/// First message of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hello {
+    pub worker: WorkerId,
+    pub build: String,
+    pub slots: u32,
+    pub host: String,
+    pub device: String,
+    /// Every attempt the worker runs, has queued, or has finished without an
+    /// acknowledgement.
+    pub holding: Vec<AttemptId>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricPoint {
+    pub name: String,
+    pub step: u64,
+    pub value: f64,
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    pub step: u64,
+    pub total: u64,
+    pub points: Vec<MetricPoint>,
+}
+
+/// An attempt's result, already in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    pub seconds: f64,
+    /// blake3 of the manifest, if the stage left one.
+    pub manifest: Option<[u8; 32]>,
+    /// The store held a result already; nothing was computed.
+    pub reused: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FromWorker {
+    Hello(Hello),
+    Heartbeat {
+        holding: Vec<AttemptId>,
+        /// The worker takes no more tasks.
+        draining: bool,
+    },
+    Progress(AttemptId, Progress),
+    Commit(AttemptId, Commit),
+    Fail(AttemptId, Failure),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToWorker {
+    Welcome {
+        lease_ms: u32,
+        heartbeat_ms: u32,
+        /// URL of the object store that holds inputs and takes results.
+        store: String,
+    },
+    Assign {
+        attempt: AttemptId,
+        task: Task,
+    },
+    /// Stop this attempt without committing it.
+    Drop {
+        attempt: AttemptId,
+        reason: String,
+    },
+    /// A commit or failure was recorded durably, or refused as out of date.
+    Ack {
+        attempt: AttemptId,
+        accepted: bool,
+    },
+}

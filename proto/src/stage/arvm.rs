@@ -1,0 +1,127 @@
+//! `arvm`: counts the empirical conditional q of the tokens under an
+//! observation window, and trains γ-ARVM on it by KL (science.md §1, F7).
+
+use serde::{Deserialize, Serialize};
+
+use super::autoencoder::check_training;
+use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
+
+/// What the sites before the current one are seen through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// The causal half of a γ×γ square.
+    #[default]
+    Square,
+    /// The last γ tokens in raster order.
+    Raster1d,
+}
+
+/// Whether sites have conditionals of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Tie {
+    #[default]
+    PerSite,
+    Shared,
+}
+
+/// What is sampled from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Prior {
+    /// The trained network.
+    #[default]
+    Net,
+    /// The counts themselves: the oracle.
+    Table,
+}
+
+/// What answers for a context that no training image has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Unseen {
+    /// The network, as it comes (with `prior = "table"`: back off).
+    #[default]
+    Net,
+    /// Drop the farthest slots until the context was seen.
+    Backoff,
+    Uniform,
+}
+
+/// w_c of F7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Weighting {
+    #[default]
+    Count,
+    Uniform,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArvmSpec {
+    /// γ, the side of the observation window: odd for a square.
+    pub gamma: usize,
+    pub window: Window,
+    pub tie: Tie,
+    pub prior: Prior,
+    pub unseen: Unseen,
+    pub weighting: Weighting,
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    pub steps: u64,
+    /// Contexts per step; at most all of them are taken.
+    pub batch: usize,
+    pub learning_rate: f64,
+    pub log_every: u64,
+}
+
+impl Default for ArvmSpec {
+    fn default() -> Self {
+        Self {
+            gamma: 7,
+            window: Window::Square,
+            tie: Tie::PerSite,
+            prior: Prior::Net,
+            unseen: Unseen::Net,
+            weighting: Weighting::Count,
+            hidden: vec![512, 512],
+            steps: 10_000,
+            batch: 1024,
+            learning_rate: 1e-3,
+            log_every: 100,
+        }
+    }
+}
+
+impl Spec for ArvmSpec {
+    const INFO: KindInfo = KindInfo {
+        name: "arvm",
+        summary: "count the tokens' conditionals and train γ-ARVM on them",
+        recipe: 1,
+        seeded: true,
+        inputs: &[InputInfo::required("codes", &[StageKind::Encode])],
+        hidden: false,
+    };
+
+    fn validate(&self) -> Result<(), InvalidField> {
+        let gamma = self.gamma;
+        InvalidField::check((1..=511).contains(&gamma), "gamma", || {
+            format!("is {gamma}, but an observation window has a side of 1 to 511")
+        })?;
+        let odd = gamma % 2 == 1 || self.window == Window::Raster1d;
+        InvalidField::check(odd, "gamma", || {
+            let (below, above) = (gamma - 1, gamma + 1);
+            format!(
+                "is {gamma}, but a square window centred on a site has an odd side: \
+                 use {below} or {above}, or window = \"raster1d\""
+            )
+        })?;
+        let widths = self.hidden.len() <= 8 && self.hidden.iter().all(|w| (1..=65_536).contains(w));
+        InvalidField::check(widths, "hidden", || {
+            "must hold at most 8 widths between 1 and 65536".to_owned()
+        })?;
+        check_training(self.steps, self.batch, self.learning_rate, self.log_every)
+    }
+}

@@ -1,0 +1,67 @@
+//! `evaluate`: the metrics of science.md §5, as far as the given inputs allow.
+
+use serde::{Deserialize, Serialize};
+
+use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateSpec {
+    /// A generated image counts as memorised above this PSNR to its nearest
+    /// training image, in dB.
+    pub memorised_db: f64,
+    /// Noise draws per pair for the overlap coefficient (F8).
+    pub overlap_draws: usize,
+    /// Random pairs, and as many nearest ones, for the overlap coefficient.
+    pub overlap_pairs: usize,
+    /// Noise draws per image for noisy PSNR and the oracle decoder.
+    pub noise_draws: usize,
+    /// Images in the sample grid.
+    pub grid: usize,
+}
+
+impl Default for EvaluateSpec {
+    fn default() -> Self {
+        Self {
+            memorised_db: 30.0,
+            overlap_draws: 4096,
+            overlap_pairs: 256,
+            noise_draws: 16,
+            grid: 24,
+        }
+    }
+}
+
+impl Spec for EvaluateSpec {
+    const INFO: KindInfo = KindInfo {
+        name: "evaluate",
+        summary: "measure a model, or samples, against the data",
+        recipe: 1,
+        seeded: true,
+        inputs: &[
+            InputInfo::required("data", &[StageKind::Dataset]),
+            InputInfo::optional("model", &[StageKind::Autoencoder, StageKind::Decoder]),
+            InputInfo::optional("samples", &[StageKind::Sample]),
+            InputInfo::optional("codes", &[StageKind::Encode]),
+        ],
+        hidden: false,
+    };
+
+    fn validate(&self) -> Result<(), InvalidField> {
+        let db = self.memorised_db;
+        InvalidField::check((1.0..=100.0).contains(&db), "memorised_db", || {
+            format!("is {db}, but a threshold of 1 to 100 dB is possible")
+        })?;
+        for (field, value, max) in [
+            ("overlap_draws", self.overlap_draws, 1_000_000),
+            ("overlap_pairs", self.overlap_pairs, 1_000_000),
+            ("noise_draws", self.noise_draws, 100_000),
+            ("grid", self.grid, 400),
+        ] {
+            InvalidField::check((1..=max).contains(&value), field, || {
+                format!("is {value}, but 1 to {max} is possible")
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! What can be asked about sweeps, tasks and workers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::id::{SweepId, TaskKey, WorkerId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepState {
+    Running,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+impl SweepState {
+    pub fn is_terminal(self) -> bool {
+        self != Self::Running
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// For a parent.
+    Waiting,
+    /// For a slot.
+    Ready,
+    Running,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    pub key: TaskKey,
+    pub label: String,
+    pub kind: String,
+    pub state: TaskState,
+    /// Of the latest attempt; 0 before the first.
+    pub attempt: u32,
+    pub worker: Option<WorkerId>,
+    pub step: u64,
+    pub total: u64,
+    pub seconds: f64,
+    /// Of the latest failed attempt.
+    pub failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepStatus {
+    pub sweep: SweepId,
+    pub state: SweepState,
+    pub points: u64,
+    pub tasks: u64,
+    pub done: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub running: u64,
+    /// Done before this sweep asked for them.
+    pub reused: u64,
+    pub eta_seconds: Option<f64>,
+    /// Empty where only totals were asked for.
+    pub rows: Vec<TaskStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub worker: WorkerId,
+    pub host: String,
+    pub device: String,
+    pub slots: u32,
+    pub running: u32,
+    pub connected: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    pub sweeps: Vec<SweepStatus>,
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// What a submit answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    pub sweep: SweepId,
+    pub points: u64,
+    pub stages_naive: u64,
+    pub tasks: u64,
+    pub reused: u64,
+}

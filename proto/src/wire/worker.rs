@@ -1,0 +1,281 @@
+//! Conversions of the worker protocol.
+
+use super::{
+    Ack, AttemptRef, CoordinatorMessage, InvalidMessage, WorkerMessage, coordinator_message,
+    failure_class, need, worker_message,
+};
+use crate::failure::Failure;
+use crate::id::{AttemptId, TaskKey};
+use crate::message::{self, FromWorker, ToWorker};
+use crate::stage::StageSpec;
+use crate::{PROTOCOL, task};
+
+impl From<FromWorker> for WorkerMessage {
+    fn from(message: FromWorker) -> Self {
+        use worker_message::Message as M;
+        let message = match message {
+            FromWorker::Hello(hello) => M::Hello(super::Hello {
+                worker: hello.worker.to_string(),
+                protocol: PROTOCOL,
+                build: hello.build,
+                slots: hello.slots,
+                host: hello.host,
+                device: hello.device,
+                holding: attempts_to_wire(hello.holding),
+            }),
+            FromWorker::Heartbeat { holding, draining } => M::Heartbeat(super::Heartbeat {
+                holding: attempts_to_wire(holding),
+                draining,
+            }),
+            FromWorker::Progress(attempt, progress) => M::Progress(super::Progress {
+                attempt: Some(attempt.into()),
+                step: progress.step,
+                total: progress.total,
+                points: progress.points.into_iter().map(Into::into).collect(),
+            }),
+            FromWorker::Commit(attempt, commit) => M::Commit(super::Commit {
+                attempt: Some(attempt.into()),
+                seconds: commit.seconds,
+                manifest: commit.manifest.map(Vec::from).unwrap_or_default().into(),
+                reused: commit.reused,
+            }),
+            FromWorker::Fail(attempt, failure) => M::Fail(super::Fail {
+                attempt: Some(attempt.into()),
+                class: super::FailureClass::from(failure.class).into(),
+                cause: failure.cause,
+            }),
+        };
+        Self {
+            message: Some(message),
+        }
+    }
+}
+
+impl TryFrom<WorkerMessage> for FromWorker {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: WorkerMessage) -> Result<Self, InvalidMessage> {
+        use worker_message::Message as M;
+        Ok(match need(wire.message, "message")? {
+            M::Hello(hello) => Self::Hello(hello.try_into()?),
+            M::Heartbeat(beat) => Self::Heartbeat {
+                holding: attempts_from_wire(beat.holding)?,
+                draining: beat.draining,
+            },
+            M::Progress(progress) => {
+                let attempt = need(progress.attempt, "progress.attempt")?.try_into()?;
+                let points = progress.points.into_iter().map(Into::into).collect();
+                let progress = message::Progress {
+                    step: progress.step,
+                    total: progress.total,
+                    points,
+                };
+                Self::Progress(attempt, progress)
+            }
+            M::Commit(commit) => {
+                let attempt = need(commit.attempt, "commit.attempt")?.try_into()?;
+                if !commit.seconds.is_finite() || commit.seconds < 0.0 {
+                    return Err(InvalidMessage::Field {
+                        field: "commit.seconds",
+                        why: format!("{} is not a duration", commit.seconds),
+                    });
+                }
+                let manifest = match &commit.manifest[..] {
+                    [] => None,
+                    bytes => Some(bytes.try_into().map_err(|_| InvalidMessage::Field {
+                        field: "commit.manifest",
+                        why: format!("{} bytes are not a blake3 digest", bytes.len()),
+                    })?),
+                };
+                let commit = message::Commit {
+                    seconds: commit.seconds,
+                    manifest,
+                    reused: commit.reused,
+                };
+                Self::Commit(attempt, commit)
+            }
+            M::Fail(fail) => {
+                let class = need(failure_class(fail.class()), "fail.class")?;
+                let attempt = need(fail.attempt, "fail.attempt")?.try_into()?;
+                Self::Fail(attempt, Failure::new(class, fail.cause))
+            }
+        })
+    }
+}
+
+impl TryFrom<super::Hello> for message::Hello {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: super::Hello) -> Result<Self, InvalidMessage> {
+        if wire.protocol != PROTOCOL {
+            return Err(InvalidMessage::Field {
+                field: "hello.protocol",
+                why: format!(
+                    "the worker ({}) speaks protocol {}, this coordinator {PROTOCOL}: \
+                     run the same release on both",
+                    wire.build, wire.protocol
+                ),
+            });
+        }
+        if !(1..=4096).contains(&wire.slots) {
+            return Err(InvalidMessage::Field {
+                field: "hello.slots",
+                why: format!("{} slots; 1 to 4096 are possible", wire.slots),
+            });
+        }
+        Ok(Self {
+            worker: wire.worker.parse()?,
+            build: wire.build,
+            slots: wire.slots,
+            host: wire.host,
+            device: wire.device,
+            holding: attempts_from_wire(wire.holding)?,
+        })
+    }
+}
+
+impl From<ToWorker> for CoordinatorMessage {
+    fn from(message: ToWorker) -> Self {
+        use coordinator_message::Message as M;
+        let message = match message {
+            ToWorker::Welcome {
+                lease_ms,
+                heartbeat_ms,
+                store,
+            } => M::Welcome(super::Welcome {
+                protocol: PROTOCOL,
+                lease_ms,
+                heartbeat_ms,
+                store,
+            }),
+            ToWorker::Assign { attempt, task } => M::Assign(super::Assign {
+                attempt: attempt.number,
+                task: Some(task.into()),
+            }),
+            ToWorker::Drop { attempt, reason } => M::Drop(super::Drop {
+                attempt: Some(attempt.into()),
+                reason,
+            }),
+            ToWorker::Ack { attempt, accepted } => M::Ack(Ack {
+                attempt: Some(attempt.into()),
+                accepted,
+            }),
+        };
+        Self {
+            message: Some(message),
+        }
+    }
+}
+
+impl TryFrom<CoordinatorMessage> for ToWorker {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: CoordinatorMessage) -> Result<Self, InvalidMessage> {
+        use coordinator_message::Message as M;
+        Ok(match need(wire.message, "message")? {
+            M::Welcome(welcome) => Self::Welcome {
+                lease_ms: welcome.lease_ms,
+                heartbeat_ms: welcome.heartbeat_ms,
+                store: welcome.store,
+            },
+            M::Assign(assign) => {
+                let task: task::Task = need(assign.task, "assign.task")?.try_into()?;
+                let attempt = AttemptId {
+                    task: task.key,
+                    number: assign.attempt,
+                };
+                Self::Assign { attempt, task }
+            }
+            M::Drop(drop) => Self::Drop {
+                attempt: need(drop.attempt, "drop.attempt")?.try_into()?,
+                reason: drop.reason,
+            },
+            M::Ack(ack) => Self::Ack {
+                attempt: need(ack.attempt, "ack.attempt")?.try_into()?,
+                accepted: ack.accepted,
+            },
+        })
+    }
+}
+
+impl From<task::Task> for super::Task {
+    fn from(task: task::Task) -> Self {
+        let input = |input: task::Input| super::Input {
+            role: input.role,
+            task: input.task.as_bytes().to_vec().into(),
+        };
+        Self {
+            key: task.key.as_bytes().to_vec().into(),
+            kind: task.spec.kind().to_string(),
+            spec_json: task::canonical_json(&task.spec.parameters()),
+            label: task.label,
+            seed: task.seed,
+            inputs: task.inputs.into_iter().map(input).collect(),
+        }
+    }
+}
+
+impl TryFrom<super::Task> for task::Task {
+    type Error = InvalidMessage;
+
+    /// The key is derived again: a task whose key does not match its content
+    /// was made by another release, or tampered with.
+    fn try_from(wire: super::Task) -> Result<Self, InvalidMessage> {
+        let invalid = |field, why: String| InvalidMessage::Field { field, why };
+        let key = TaskKey::try_from(&wire.key[..])?;
+        let kind = wire
+            .kind
+            .parse()
+            .map_err(|e| invalid("task.kind", format!("{e}: this worker is too old for it")))?;
+        let parameters = serde_json::from_str(&wire.spec_json)
+            .map_err(|e| invalid("task.spec_json", e.to_string()))?;
+        let spec = StageSpec::build(kind, &parameters)
+            .map_err(|e| invalid("task.spec_json", e.to_string()))?;
+        let mut inputs = Vec::with_capacity(wire.inputs.len());
+        for input in wire.inputs {
+            let task = TaskKey::try_from(&input.task[..])?;
+            inputs.push(task::Input {
+                role: input.role,
+                task,
+            });
+        }
+        let task = Self::new(wire.label, spec, wire.seed, inputs);
+        if task.key != key {
+            let why = format!(
+                "{} expected, {} derived: coordinator and worker are of different releases",
+                key.short(),
+                task.key.short()
+            );
+            return Err(invalid("task.key", why));
+        }
+        Ok(task)
+    }
+}
+
+impl From<message::MetricPoint> for super::MetricPoint {
+    fn from(point: message::MetricPoint) -> Self {
+        Self {
+            name: point.name,
+            step: point.step,
+            value: point.value,
+        }
+    }
+}
+
+impl From<super::MetricPoint> for message::MetricPoint {
+    fn from(wire: super::MetricPoint) -> Self {
+        Self {
+            name: wire.name,
+            step: wire.step,
+            value: wire.value,
+        }
+    }
+}
+
+fn attempts_to_wire(ids: Vec<AttemptId>) -> Vec<AttemptRef> {
+    ids.into_iter().map(Into::into).collect()
+}
+
+fn attempts_from_wire(refs: Vec<AttemptRef>) -> Result<Vec<AttemptId>, InvalidMessage> {
+    refs.into_iter().map(TryInto::try_into).collect()
+}

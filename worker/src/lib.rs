@@ -1,0 +1,12 @@
+//! The worker: an agent that leases tasks from a coordinator, and the runner
+//! processes that execute them with candle. It never sees the coordinator's
+//! code.
+
+pub mod agent;
+mod artifacts;
+mod data;
+mod metrics;
+mod models;
+mod nn;
+pub mod runner;
+mod stages;
