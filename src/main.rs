@@ -1,1 +1,29 @@
-fn main() {}
+//! `ablate`: ablation studies of generative image models, on all the GPU
+//! boxes a team has.
+
+mod cli;
+mod client;
+mod cluster;
+mod exit;
+mod lines;
+mod progress;
+mod report;
+mod rpc;
+mod settings;
+mod store;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    let cli = cli::Cli::parse();
+    match cli.run() {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}

@@ -1,4 +1,12 @@
 //! The coordinator: plans sweeps, leases tasks to workers, keeps the truth.
 //! Knows nothing of what a stage computes.
 
+pub mod core;
+mod driver;
+mod performer;
+mod policy;
+mod rpc;
+pub mod server;
+mod state;
+mod submit;
 pub mod sweep;

@@ -1,0 +1,191 @@
+//! What workers report of their attempts, and what is believed of it.
+
+use std::collections::BTreeSet;
+
+use ablate_proto::failure::{Failure, FailureClass};
+use ablate_proto::id::{AttemptId, WorkerId};
+use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
+
+use super::tables::{State, Worker};
+use super::{Core, Effect, Fact, Now};
+
+impl Core {
+    /// A worker is here (again). What it holds by our books and forgot is
+    /// sent once more; what it holds and should not is dropped.
+    pub(super) fn hello(&mut self, now: Now, hello: Hello, session: u64) {
+        let id = hello.worker;
+        let deadline = now + self.settings.lease;
+        let worker = self
+            .workers
+            .entry(id.clone())
+            .or_insert_with(|| Worker::absent(deadline));
+        worker.session = Some(session);
+        worker.host = hello.host;
+        worker.device = hello.device;
+        worker.slots = hello.slots;
+        worker.draining = false;
+        worker.deadline = deadline;
+        let millis = |d: Now| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
+        let welcome = ToWorker::Welcome {
+            lease_ms: millis(self.settings.lease),
+            heartbeat_ms: millis(self.settings.heartbeat),
+            store: self.settings.store.clone(),
+        };
+        self.effects.push(Effect::Send(id.clone(), welcome));
+        let holding: BTreeSet<AttemptId> = hello.holding.into_iter().collect();
+        self.drop_foreign(&id, holding.iter().copied());
+        let forgotten: Vec<AttemptId> = self.workers[&id]
+            .held
+            .difference(&holding)
+            .copied()
+            .collect();
+        for attempt in forgotten {
+            self.send_assignment(&id, attempt);
+        }
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        now: Now,
+        id: &WorkerId,
+        holding: &[AttemptId],
+        draining: bool,
+    ) {
+        let deadline = now + self.settings.lease;
+        let Some(worker) = self.workers.get_mut(id) else {
+            return;
+        };
+        worker.deadline = deadline;
+        worker.draining |= draining;
+        self.drop_foreign(id, holding.iter().copied());
+    }
+
+    /// Tells a worker to stop attempts that are not, or no longer, its own.
+    /// One that it already committed is acknowledged again instead.
+    fn drop_foreign(&mut self, id: &WorkerId, holding: impl Iterator<Item = AttemptId>) {
+        for attempt in holding {
+            let entry = self.tasks.get(&attempt.task);
+            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+                continue;
+            }
+            let message = match entry.map(|e| &e.state) {
+                Some(State::Done { attempt: done, .. }) if *done == attempt.number => {
+                    ToWorker::Ack {
+                        attempt,
+                        accepted: true,
+                    }
+                }
+                _ => ToWorker::Drop {
+                    attempt,
+                    reason: "the task was given to another worker, or is no longer wanted"
+                        .to_owned(),
+                },
+            };
+            self.effects.push(Effect::Send(id.clone(), message));
+        }
+    }
+
+    pub(super) fn progress(&mut self, id: &WorkerId, attempt: AttemptId, progress: &Progress) {
+        let Some(entry) = self.tasks.get_mut(&attempt.task) else {
+            return;
+        };
+        if let State::Leased(lease) = &mut entry.state
+            && lease.worker == *id
+            && lease.attempt == attempt.number
+        {
+            lease.step = progress.step;
+            lease.total = progress.total;
+        }
+    }
+
+    pub(super) fn commit(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, commit: Commit) {
+        let entry = self.tasks.get(&attempt.task);
+        let accepted = if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+            self.record(
+                now,
+                Fact::TaskCommitted {
+                    attempt,
+                    seconds: commit.seconds,
+                    manifest: commit.manifest,
+                    reused: commit.reused,
+                },
+            );
+            true
+        } else {
+            // The acknowledgement of a commit may have been lost.
+            let known = entry.is_some_and(
+                |e| matches!(e.state, State::Done { attempt: done, .. } if done == attempt.number),
+            );
+            self.refusals.stale += u64::from(!known);
+            known
+        };
+        let ack = ToWorker::Ack { attempt, accepted };
+        self.effects.push(Effect::Send(id.clone(), ack));
+    }
+
+    pub(super) fn fail(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, failure: Failure) {
+        let entry = self.tasks.get(&attempt.task);
+        let accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        if accepted {
+            self.record(now, Fact::AttemptFailed { attempt, failure });
+        } else {
+            self.refusals.stale += 1;
+        }
+        let ack = ToWorker::Ack { attempt, accepted };
+        self.effects.push(Effect::Send(id.clone(), ack));
+    }
+
+    /// A connection broke. Most workers are back within a moment; those that
+    /// were killed are not.
+    pub(super) fn gone(&mut self, now: Now, id: &WorkerId, session: u64) {
+        let Some(worker) = self.workers.get_mut(id) else {
+            return;
+        };
+        if worker.session != Some(session) {
+            return;
+        }
+        worker.session = None;
+        worker.deadline = worker.deadline.min(now + self.settings.reconnect);
+        if worker.held.is_empty() {
+            self.workers.remove(id);
+        }
+    }
+
+    /// Ends leases that were not renewed, and waits that are over.
+    pub(super) fn tick(&mut self, now: Now) {
+        let silent: Vec<WorkerId> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.deadline <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in silent {
+            self.expire(now, &id);
+        }
+        while let Some((until, key)) = self.delayed.first().copied()
+            && until <= now
+        {
+            self.set_state(key, State::Ready);
+        }
+    }
+
+    fn expire(&mut self, now: Now, id: &WorkerId) {
+        let Some(worker) = self.workers.get(id) else {
+            return;
+        };
+        let silence = if worker.session.is_some() {
+            "did not renew its lease in time"
+        } else {
+            "lost its connection and did not come back in time"
+        };
+        let gone = worker.session.is_none();
+        for attempt in worker.held.clone() {
+            let cause = format!("worker {id} {silence}");
+            let failure = Failure::new(FailureClass::Lost, cause);
+            self.record(now, Fact::AttemptFailed { attempt, failure });
+        }
+        if gone {
+            self.workers.remove(id);
+        }
+    }
+}

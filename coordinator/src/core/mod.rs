@@ -1,0 +1,186 @@
+//! The scheduling state machine: `step(now, Event) -> Vec<Effect>`.
+//!
+//! Owns the truth about sweeps, tasks, leases and workers. Has no runtime,
+//! clock, random numbers or log: the driver feeds it events with the time of
+//! day, stores the facts it records, and only then performs its effects.
+//! Whatever must survive is a [`Fact`]; recovery folds the stored facts
+//! through the same [`Core::apply`].
+
+mod apply;
+mod attempts;
+mod dispatch;
+mod fact;
+mod settings;
+mod sweeps;
+mod tables;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use ablate_proto::failure::Failure;
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
+use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
+
+pub use fact::{Fact, Submission};
+pub use settings::CoreSettings;
+
+use crate::policy::Durations;
+use tables::{Sweep, TaskEntry, Worker};
+
+/// Monotonic time since the coordinator started.
+pub type Now = Duration;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Submit(Submission),
+    Cancel(SweepId),
+    /// A worker opened a session. Later events of an older session of the
+    /// same worker are ignored.
+    Hello {
+        hello: Hello,
+        session: u64,
+    },
+    Heartbeat {
+        worker: WorkerId,
+        holding: Vec<AttemptId>,
+        draining: bool,
+    },
+    Progress {
+        worker: WorkerId,
+        attempt: AttemptId,
+        progress: Progress,
+    },
+    Commit {
+        worker: WorkerId,
+        attempt: AttemptId,
+        commit: Commit,
+    },
+    Fail {
+        worker: WorkerId,
+        attempt: AttemptId,
+        failure: Failure,
+    },
+    /// A worker's stream ended.
+    Gone {
+        worker: WorkerId,
+        session: u64,
+    },
+    /// The outcome of an ended sweep is in the store.
+    OutcomeStored(SweepId),
+    Tick,
+}
+
+/// Something to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// To be durable before any later effect is performed.
+    Record(Fact),
+    Send(WorkerId, ToWorker),
+    /// All tasks of a sweep have ended: write down how.
+    StoreOutcome(SweepId),
+}
+
+/// Reports that were refused, by what was wrong with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refusals {
+    /// Of an attempt that is not the current one, or not the worker's.
+    pub stale: u64,
+}
+
+#[derive(Debug)]
+pub struct Core {
+    settings: CoreSettings,
+    tasks: HashMap<TaskKey, TaskEntry>,
+    sweeps: BTreeMap<SweepId, Sweep>,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// Tasks that could run now, the most urgent first.
+    ready: BTreeSet<(std::cmp::Reverse<u64>, u64, TaskKey)>,
+    /// Tasks that wait before they are tried again.
+    delayed: BTreeSet<(Now, TaskKey)>,
+    durations: Durations,
+    next_order: u64,
+    refusals: Refusals,
+    effects: Vec<Effect>,
+}
+
+impl Core {
+    pub fn new(settings: CoreSettings) -> Self {
+        Self {
+            settings,
+            tasks: HashMap::new(),
+            sweeps: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            durations: Durations::default(),
+            next_order: 0,
+            refusals: Refusals::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Rebuilds the state from stored facts. Leases that were running get
+    /// time to be claimed by the workers that hold them.
+    pub fn recover(settings: CoreSettings, facts: impl IntoIterator<Item = Fact>) -> Self {
+        let mut core = Self::new(settings);
+        for fact in facts {
+            core.apply(Now::ZERO, &fact);
+            core.effects.clear();
+        }
+        let claim_until = core.settings.reclaim();
+        for worker in core.workers.values_mut() {
+            worker.deadline = claim_until;
+        }
+        core
+    }
+
+    /// Takes one event and says what is to be done about it.
+    pub fn step(&mut self, now: Now, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Submit(submission) => self.submit(now, submission),
+            Event::Cancel(sweep) => self.cancel(now, sweep),
+            Event::Hello { hello, session } => self.hello(now, hello, session),
+            Event::Heartbeat {
+                worker,
+                holding,
+                draining,
+            } => self.heartbeat(now, &worker, &holding, draining),
+            Event::Progress {
+                worker,
+                attempt,
+                progress,
+            } => self.progress(&worker, attempt, &progress),
+            Event::Commit {
+                worker,
+                attempt,
+                commit,
+            } => self.commit(now, &worker, attempt, commit),
+            Event::Fail {
+                worker,
+                attempt,
+                failure,
+            } => self.fail(now, &worker, attempt, failure),
+            Event::Gone { worker, session } => self.gone(now, &worker, session),
+            Event::OutcomeStored(sweep) => self.outcome_stored(&sweep),
+            Event::Tick => self.tick(now),
+        }
+        self.dispatch(now);
+        self.end_sweeps();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Makes a fact durable and true.
+    fn record(&mut self, now: Now, fact: Fact) {
+        self.effects.push(Effect::Record(fact.clone()));
+        self.apply(now, &fact);
+    }
+
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
+    }
+}
+
+#[cfg(test)]
+mod tests;

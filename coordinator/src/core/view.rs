@@ -1,0 +1,177 @@
+//! What can be asked about the state.
+
+use ablate_proto::id::{SweepId, TaskKey};
+use ablate_proto::status::{
+    ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
+};
+
+use super::tables::{End, State, Sweep, TaskEntry};
+use super::{Core, Now};
+use crate::policy;
+
+impl Core {
+    pub fn sweep_status(&self, now: Now, id: &SweepId, with_rows: bool) -> Option<SweepStatus> {
+        let sweep = self.sweeps.get(id)?;
+        let rows = sweep.tasks.iter().filter_map(|key| self.tasks.get(key));
+        let counts = sweep.counts;
+        Some(SweepStatus {
+            sweep: id.clone(),
+            state: sweep.state(),
+            points: sweep.points,
+            tasks: sweep.tasks.len() as u64,
+            done: counts.done,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+            running: counts.running,
+            reused: sweep.reused,
+            eta_seconds: self.eta(now, sweep),
+            rows: if with_rows {
+                rows.map(|entry| row(now, entry)).collect()
+            } else {
+                Vec::new()
+            },
+        })
+    }
+
+    /// How a sweep ended, before the world is told that it has.
+    pub fn outcome(&self, now: Now, id: &SweepId) -> Option<SweepStatus> {
+        let mut status = self.sweep_status(now, id, true)?;
+        status.state = self.sweeps.get(id)?.end_state();
+        Some(status)
+    }
+
+    pub fn cluster_status(&self, now: Now) -> ClusterStatus {
+        let sweeps = self.sweeps.keys();
+        let workers = self.workers.iter().map(|(id, worker)| WorkerStatus {
+            worker: id.clone(),
+            host: worker.host.clone(),
+            device: worker.device.clone(),
+            slots: worker.slots,
+            running: u32::try_from(worker.held.len()).unwrap_or(u32::MAX),
+            connected: worker.session.is_some(),
+        });
+        ClusterStatus {
+            sweeps: sweeps
+                .filter_map(|id| self.sweep_status(now, id, false))
+                .collect(),
+            workers: workers.collect(),
+        }
+    }
+
+    pub fn submitted(&self, id: &SweepId) -> Option<Submitted> {
+        let sweep = self.sweeps.get(id)?;
+        Some(Submitted {
+            sweep: id.clone(),
+            points: sweep.points,
+            stages_naive: sweep.stages_naive,
+            tasks: sweep.tasks.len() as u64,
+            reused: sweep.reused,
+        })
+    }
+
+    pub fn has_sweep(&self, id: &SweepId) -> bool {
+        self.sweeps.contains_key(id)
+    }
+
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Seconds until a sweep ends: what its open tasks are expected to take,
+    /// over all slots, and no less than its longest chain. `None` while a
+    /// kind has never been measured, or nobody works.
+    fn eta(&self, now: Now, sweep: &Sweep) -> Option<f64> {
+        let slots: u32 = self
+            .workers
+            .values()
+            .filter(|w| w.takes_tasks())
+            .map(|w| w.slots)
+            .sum();
+        if sweep.all_ended() {
+            return Some(0.0);
+        }
+        if slots == 0 {
+            return None;
+        }
+        let (mut work, mut longest) = (0.0, 0.0_f64);
+        for key in &sweep.tasks {
+            let entry = self.tasks.get(key)?;
+            if entry.state.is_terminal() {
+                continue;
+            }
+            let left = self.remaining(now, entry)?;
+            work += left;
+            longest = longest.max(left + self.chain_below(key)?);
+        }
+        Some((work / f64::from(slots)).max(longest))
+    }
+
+    /// Expected seconds of the longest chain below a task.
+    fn chain_below(&self, key: &TaskKey) -> Option<f64> {
+        let entry = self.tasks.get(key)?;
+        let own = policy::weight(self.durations.estimate(entry.task.spec.kind()));
+        Some(Now::from_millis(entry.rank.saturating_sub(own)).as_secs_f64())
+    }
+
+    fn remaining(&self, now: Now, entry: &TaskEntry) -> Option<f64> {
+        let estimate = self.durations.estimate(entry.task.spec.kind());
+        let State::Leased(lease) = &entry.state else {
+            return estimate;
+        };
+        let elapsed = now.saturating_sub(lease.since).as_secs_f64();
+        if lease.step > 0 && lease.total >= lease.step {
+            let (step, total) = (lease.step as f64, lease.total as f64);
+            return Some(elapsed * (total - step) / step);
+        }
+        Some((estimate? - elapsed).max(0.0))
+    }
+}
+
+impl Sweep {
+    fn state(&self) -> SweepState {
+        match self.end {
+            End::NotYet | End::Storing => SweepState::Running,
+            End::Stored => self.end_state(),
+        }
+    }
+
+    fn end_state(&self) -> SweepState {
+        if self.counts.failed > 0 {
+            SweepState::Failed
+        } else if self.cancelled || self.counts.cancelled > 0 {
+            SweepState::Cancelled
+        } else {
+            SweepState::Done
+        }
+    }
+}
+
+fn row(now: Now, entry: &TaskEntry) -> TaskStatus {
+    let mut row = TaskStatus {
+        key: entry.task.key,
+        label: entry.task.label.clone(),
+        kind: entry.task.spec.kind().to_string(),
+        state: entry.state.public(),
+        attempt: entry.attempts,
+        worker: None,
+        step: 0,
+        total: 0,
+        seconds: 0.0,
+        failure: entry.last_failure.clone(),
+    };
+    match &entry.state {
+        State::Leased(lease) => {
+            row.worker = Some(lease.worker.clone());
+            row.step = lease.step;
+            row.total = lease.total;
+            row.seconds = now.saturating_sub(lease.since).as_secs_f64();
+        }
+        State::Done { seconds, .. } => row.seconds = *seconds,
+        State::Waiting { .. }
+        | State::Ready
+        | State::Delayed { .. }
+        | State::Failed
+        | State::Cancelled => {}
+    }
+    row
+}

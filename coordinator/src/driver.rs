@@ -1,0 +1,244 @@
+//! The asynchronous shell around the core: feeds it events and the time,
+//! stores what it records, and performs its effects once they are durable.
+//!
+//! Two tasks: this loop owns the core and the log; the [`Performer`] waits
+//! for each batch to be durable, in order, and then sends. So the core goes
+//! on while the store writes, and nobody hears of what could still be lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ablate_proto::id::SweepId;
+use ablate_proto::message::{Hello, ToWorker};
+use ablate_proto::status::{ClusterStatus, Submitted, SweepStatus};
+use object_store::ObjectStore;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::{Core, Effect, Event, Fact, Submission};
+use crate::performer::{Action, Batch, Performer};
+use crate::state::{State, StateError};
+
+/// How often leases are checked.
+const TICK: Duration = Duration::from_millis(50);
+/// Commands taken into one batch of facts at most.
+const BATCH: usize = 1024;
+
+/// What the service asks of the driver.
+pub(crate) enum Command {
+    Event(Event),
+    Open {
+        hello: Hello,
+        session: u64,
+        sender: mpsc::UnboundedSender<ToWorker>,
+    },
+    Submit(Submission, oneshot::Sender<Option<Submitted>>),
+    /// Answers with the number of tasks that the sweep has cancelled.
+    Cancel(SweepId, oneshot::Sender<Option<u64>>),
+    Sweep(SweepId, bool, oneshot::Sender<Option<SweepStatus>>),
+    Cluster(oneshot::Sender<ClusterStatus>),
+}
+
+/// A way to the driver that can be cloned.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// Counts batches: changes whenever the state may have changed.
+    pub(crate) changes: watch::Receiver<u64>,
+}
+
+/// The driver has ended, and with it the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the coordinator is shutting down")]
+pub(crate) struct Stopped;
+
+impl Handle {
+    pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.commands.send(command).await.map_err(|_| Stopped)
+    }
+
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+}
+
+pub(crate) struct Driver {
+    core: Core,
+    state: State,
+    commands: mpsc::Receiver<Command>,
+    changes: watch::Sender<u64>,
+    batches: mpsc::Sender<Batch>,
+    started: Instant,
+}
+
+impl Driver {
+    /// The driver's loop and its handle. `run` resolves when `stop` is
+    /// cancelled or the state can no longer be written.
+    pub(crate) fn start(
+        core: Core,
+        state: State,
+        store: Arc<dyn ObjectStore>,
+        stop: CancellationToken,
+    ) -> (Handle, impl Future<Output = Result<(), StateError>>) {
+        let (command_sender, commands) = mpsc::channel(4 * BATCH);
+        let (changes, changed) = watch::channel(0);
+        let (batches, batch_receiver) = mpsc::channel(64);
+        let performer = Performer::new(store, command_sender.downgrade());
+        let driver = Self {
+            core,
+            state,
+            commands,
+            changes,
+            batches,
+            started: Instant::now(),
+        };
+        let handle = Handle {
+            commands: command_sender,
+            changes: changed,
+        };
+        let run = async move {
+            let failed = stop.clone();
+            let performer = tokio::spawn(async move {
+                let performed = performer.run(batch_receiver).await;
+                if performed.is_err() {
+                    failed.cancel();
+                }
+                performed
+            });
+            let ended = driver.run(stop).await;
+            // The performer ends when it has performed what it has.
+            let performed = performer.await.unwrap_or(Ok(()));
+            performed.and(ended)
+        };
+        (handle, run)
+    }
+
+    async fn run(mut self, stop: CancellationToken) -> Result<(), StateError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut inbox = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => self.turn(&mut Vec::new(), true).await?,
+                received = self.commands.recv_many(&mut inbox, BATCH) => {
+                    if received == 0 {
+                        break;
+                    }
+                    self.turn(&mut inbox, false).await?;
+                }
+            }
+        }
+        drop(self.batches);
+        self.state.close().await
+    }
+
+    /// Takes a batch of commands through the core, and hands what came out
+    /// to the performer.
+    async fn turn(&mut self, inbox: &mut Vec<Command>, tick: bool) -> Result<(), StateError> {
+        let now = self.started.elapsed();
+        let mut turn = Turn::default();
+        if tick {
+            turn.take(self.core.step(now, Event::Tick), &self.core, now);
+        }
+        let acted = !inbox.is_empty();
+        for command in inbox.drain(..) {
+            self.command(now, command, &mut turn);
+        }
+        if turn.facts.is_empty() && turn.actions.is_empty() {
+            if acted {
+                self.changes.send_modify(|n| *n += 1);
+            }
+            return Ok(());
+        }
+        let written = if turn.facts.is_empty() {
+            None
+        } else {
+            Some(self.state.append(&turn.facts).await?)
+        };
+        let batch = Batch {
+            written,
+            actions: turn.actions,
+        };
+        // A closed channel: the performer failed, and `start` reports why.
+        let _ = self.batches.send(batch).await;
+        self.changes.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    fn command(&mut self, now: Duration, command: Command, turn: &mut Turn) {
+        let core = &mut self.core;
+        match command {
+            Command::Event(event) => {
+                let effects = core.step(now, event);
+                turn.take(effects, core, now);
+            }
+            Command::Open {
+                hello,
+                session,
+                sender,
+            } => {
+                let worker = hello.worker.clone();
+                turn.actions.push(Action::Open(worker, session, sender));
+                let effects = core.step(now, Event::Hello { hello, session });
+                turn.take(effects, core, now);
+            }
+            Command::Submit(submission, reply) => {
+                let sweep = submission.sweep.clone();
+                let effects = core.step(now, Event::Submit(submission));
+                turn.take(effects, core, now);
+                let answer = core.submitted(&sweep);
+                turn.reply(reply, answer);
+            }
+            Command::Cancel(sweep, reply) => {
+                let known = core.has_sweep(&sweep);
+                let effects = core.step(now, Event::Cancel(sweep.clone()));
+                turn.take(effects, core, now);
+                let status = core.sweep_status(now, &sweep, false);
+                turn.reply(reply, status.filter(|_| known).map(|s| s.cancelled));
+            }
+            Command::Sweep(sweep, rows, reply) => {
+                turn.reply(reply, core.sweep_status(now, &sweep, rows));
+            }
+            Command::Cluster(reply) => turn.reply(reply, core.cluster_status(now)),
+        }
+    }
+}
+
+/// What one turn of the loop has produced.
+#[derive(Default)]
+struct Turn {
+    facts: Vec<Fact>,
+    actions: Vec<Action>,
+}
+
+impl Turn {
+    fn take(&mut self, effects: Vec<Effect>, core: &Core, now: Duration) {
+        for effect in effects {
+            match effect {
+                Effect::Record(fact) => self.facts.push(fact),
+                Effect::Send(worker, message) => self.actions.push(Action::Send(worker, message)),
+                Effect::StoreOutcome(sweep) => {
+                    if let Some(outcome) = core.outcome(now, &sweep) {
+                        self.actions.push(Action::StoreOutcome(Box::new(outcome)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers go the way of all effects: after what they tell is durable.
+    fn reply<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+        let send = move || {
+            // The asker may have gone.
+            let _ = reply.send(answer);
+        };
+        self.actions.push(Action::Reply(Box::new(send)));
+    }
+}

@@ -1,0 +1,69 @@
+//! `ablate coordinator`: serve.
+
+use ablate_coordinator::server::{self, ServeError};
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Flags, StoreArgs, flag, signals};
+use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::store;
+
+#[derive(Args)]
+pub(super) struct CoordinatorArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Address to listen on
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+impl CoordinatorArgs {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.store.flags();
+        flags.extend(flag("coordinator.listen", self.listen.as_deref()));
+        flags
+    }
+}
+
+pub(super) async fn coordinator(context: &Context) -> CliResult {
+    let signal = signals::first()?;
+    let settings = &context.settings;
+    let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
+    let store = store::open(&url).or_exit(Exit::Refused)?;
+    let listen = &settings.coordinator.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| {
+            format!("listening on {listen} (is another coordinator there? name another address with --listen)")
+        })
+        .or_exit(Exit::Refused)?;
+    let stop = CancellationToken::new();
+    let serving = server::serve(
+        settings.coordinator.server(url),
+        store,
+        listener,
+        stop.clone(),
+    );
+    let mut serving = std::pin::pin!(serving);
+    let exit = tokio::select! {
+        ended = &mut serving => {
+            ended.map_err(refused)?;
+            return Ok(Exit::Done);
+        }
+        exit = signal => exit,
+    };
+    stop.cancel();
+    serving.await.map_err(refused)?;
+    Ok(exit)
+}
+
+fn refused(error: ServeError) -> CliError {
+    let exit = match error {
+        ServeError::Settings(_) => Exit::Usage,
+        _ => Exit::Refused,
+    };
+    let error = error.into();
+    CliError { exit, error }
+}

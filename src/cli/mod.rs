@@ -1,0 +1,203 @@
+//! The command line: one file a command.
+
+mod cancel;
+mod config;
+mod coordinator;
+mod plan;
+mod report;
+mod run;
+mod runner;
+mod signals;
+mod status;
+mod submit;
+mod watch;
+mod worker;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::rpc::SweepFile;
+use crate::settings::{self, Loaded, Settings};
+
+/// Ablation studies of generative image models: one sweep file in, one
+/// report out.
+#[derive(Parser)]
+#[command(name = "ablate", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print results as JSON on standard output
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a sweep on this machine, from file to report
+    Run(run::RunArgs),
+    /// Show what a sweep file amounts to, without running anything
+    Plan(plan::PlanArgs),
+    /// Serve as coordinator
+    Coordinator(coordinator::CoordinatorArgs),
+    /// Add this machine as a worker
+    Worker(worker::WorkerArgs),
+    /// Hand a sweep to a coordinator
+    Submit(submit::SubmitArgs),
+    /// Show sweeps and workers, or the tasks of one sweep
+    Status(status::StatusArgs),
+    /// Follow a sweep until it has ended
+    Watch(watch::WatchArgs),
+    /// Stop a sweep; what is done stays
+    Cancel(cancel::CancelArgs),
+    /// Write the report of a sweep
+    Report(report::ReportArgs),
+    /// Show the effective settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Execute stages for a worker
+    #[command(hide = true)]
+    Runner(runner::RunnerArgs),
+}
+
+/// What every command gets.
+struct Context {
+    settings: Settings,
+    json: bool,
+}
+
+/// A sweep file and what changes it.
+#[derive(Args)]
+struct SweepArgs {
+    /// The sweep file
+    sweep: std::path::PathBuf,
+    /// A profile of the file: `mini`, `paper`
+    #[arg(long)]
+    profile: Option<String>,
+    /// Change an axis or a parameter: `gamma=3,5` or `ae.steps=100`
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+/// A sweep that a coordinator knows.
+#[derive(Args)]
+struct Known {
+    /// Name of the sweep
+    sweep: String,
+    #[command(flatten)]
+    join: JoinArgs,
+}
+
+#[derive(Args)]
+struct JoinArgs {
+    /// Address of the coordinator
+    #[arg(long, value_name = "HOST:PORT")]
+    join: Option<String>,
+}
+
+#[derive(Args)]
+struct StoreArgs {
+    /// Folder or URL that holds everything
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+}
+
+type Flags = Vec<(&'static str, Value)>;
+
+impl Cli {
+    pub(crate) fn run(self) -> CliResult {
+        let flags = self.command.flags();
+        let Loaded { settings, origins } = settings::load(&flags).or_exit(Exit::Usage)?;
+        let context = Context {
+            settings,
+            json: self.json,
+        };
+        let level = match self.command {
+            Command::Coordinator(_) | Command::Worker(_) | Command::Runner(_) => "info",
+            _ => "error",
+        };
+        let level = format!("{level},slatedb=warn");
+        let filter = EnvFilter::try_from_env("ABLATE_LOG").unwrap_or_else(|_| level.into());
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
+        match self.command {
+            Command::Plan(args) => plan::plan(&context, &args),
+            Command::Config(command) => config::config(&context, &origins, &command),
+            Command::Runner(args) => runner::runner(&args),
+            Command::Run(args) => block_on(run::run(&context, &args)),
+            Command::Coordinator(_) => block_on(coordinator::coordinator(&context)),
+            Command::Worker(args) => block_on(worker::worker(&context, &args)),
+            Command::Submit(args) => block_on(submit::submit(&context, &args)),
+            Command::Status(args) => block_on(status::status(&context, &args)),
+            Command::Watch(args) => block_on(watch::watch(&context, &args)),
+            Command::Cancel(args) => block_on(cancel::cancel(&context, &args)),
+            Command::Report(args) => block_on(report::report(&context, &args)),
+        }
+    }
+}
+
+impl Command {
+    /// Flags that override settings, by the settings' keys.
+    fn flags(&self) -> Flags {
+        match self {
+            Self::Run(args) => args.flags(),
+            Self::Coordinator(args) => args.flags(),
+            Self::Worker(args) => args.flags(),
+            Self::Submit(args) => args.join.flags(),
+            Self::Status(args) => args.join.flags(),
+            Self::Watch(args) => args.known.join.flags(),
+            Self::Cancel(args) => args.known.join.flags(),
+            Self::Report(args) => args.flags(),
+            Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
+        }
+    }
+}
+
+impl JoinArgs {
+    fn flags(&self) -> Flags {
+        flag("worker.join", self.join.as_deref())
+    }
+}
+
+impl StoreArgs {
+    fn flags(&self) -> Flags {
+        flag("store.url", self.store.as_deref())
+    }
+}
+
+fn flag<V: Into<Value>>(key: &'static str, value: Option<V>) -> Flags {
+    value.map(|value| (key, value.into())).into_iter().collect()
+}
+
+impl SweepArgs {
+    /// Reads the file as it is; the planner judges what is in it.
+    fn read(&self) -> Result<SweepFile, CliError> {
+        let name = self.sweep.display().to_string();
+        let unreadable = |why: String| {
+            let error = anyhow::anyhow!("reading the sweep file {name}: {why}");
+            let exit = Exit::Usage;
+            CliError { exit, error }
+        };
+        let bytes = std::fs::read(&self.sweep).map_err(|e| unreadable(e.to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| unreadable(format!("it is not text in UTF-8 ({e})")))?;
+        Ok(SweepFile {
+            name,
+            text,
+            profile: self.profile.clone(),
+            set: self.set.clone(),
+        })
+    }
+}
+
+fn block_on(command: impl Future<Output = CliResult>) -> CliResult {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_exit(Exit::Failed)?
+        .block_on(command)
+}

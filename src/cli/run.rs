@@ -1,0 +1,129 @@
+//! `ablate run`: a sweep on this machine, from file to report.
+
+use std::time::Instant;
+
+use ablate_proto::id::SweepId;
+use ablate_proto::status::{Submitted, SweepStatus};
+use clap::Args;
+use serde_json::json;
+
+use super::{Context, Flags, StoreArgs, SweepArgs, flag, signals, watch};
+use crate::cluster::EmbeddedCluster;
+use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::progress::Progress;
+use crate::report::{self, Written};
+use crate::{client, lines, store};
+
+#[derive(Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Worker processes; by default one a core
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Exit with 1 unless every verdict passes
+    #[arg(long)]
+    check: bool,
+}
+
+impl RunArgs {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.store.flags();
+        flags.extend(flag("run.workers", self.workers));
+        flags
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
+    let signal = signals::first()?;
+    let started = Instant::now();
+    let file = args.sweep.read()?;
+    let store = store::open(&context.settings.store.url).or_exit(Exit::Refused)?;
+    let mut cluster = EmbeddedCluster::start(&context.settings, store.clone()).await?;
+    let address = cluster.address.clone();
+    let sweep = async {
+        let mut sweeps = client::connect(&address).await?;
+        let submitted = sweeps.submit(file).await?;
+        announce(&submitted);
+        let mut progress = Progress::new(context.json);
+        let last = watch::follow(&mut sweeps, &submitted.sweep, |s| progress.show(s)).await;
+        progress.finish();
+        Ok::<_, CliError>((submitted, last?))
+    };
+    let ended = tokio::select! {
+        ended = sweep => ended,
+        broken = cluster.supervise(&context.settings) => Err(broken),
+        exit = signal => {
+            eprintln!("interrupted; workers are handing back what they run …");
+            cluster.stop().await;
+            eprintln!("stopped. The same command goes on from here.");
+            return Ok(exit);
+        }
+    };
+    let reported = match ended {
+        Ok((submitted, last)) => {
+            let folder = context.settings.run.reports.join(submitted.sweep.as_str());
+            let written = report::write(store, &submitted.sweep, &folder).await;
+            written.or_exit(Exit::Failed).map(|w| (submitted, last, w))
+        }
+        Err(error) => Err(error),
+    };
+    cluster.stop().await;
+    let (submitted, last, written) = reported?;
+    let seconds = started.elapsed().as_secs_f64();
+    show(context, &submitted, &last, &written, seconds);
+    let passed = written.verdicts.iter().all(report::Verdict::passed);
+    Ok(match watch::exit(last.state) {
+        Exit::Done if args.check && !passed => Exit::Failed,
+        exit => exit,
+    })
+}
+
+fn announce(submitted: &Submitted) {
+    eprintln!(
+        "{}: {} points need {} tasks instead of {}; {} are done already",
+        submitted.sweep,
+        submitted.points,
+        submitted.tasks,
+        submitted.stages_naive,
+        submitted.reused
+    );
+}
+
+fn show(
+    context: &Context,
+    submitted: &Submitted,
+    last: &SweepStatus,
+    written: &Written,
+    seconds: f64,
+) {
+    let sweep: &SweepId = &last.sweep;
+    if context.json {
+        lines::json(&json!({
+            "sweep": sweep,
+            "points": last.points,
+            "tasks": last.tasks,
+            "done": last.done,
+            "failed": last.failed,
+            "cancelled": last.cancelled,
+            "reused": submitted.reused,
+            "seconds": seconds,
+            "report": written.html,
+            "verdicts": written.verdicts,
+        }));
+        return;
+    }
+    for row in last.rows.iter().filter(|row| row.state == ablate_proto::status::TaskState::Failed) {
+        if let Some(failure) = &row.failure {
+            eprintln!("failed: {}: {}", lines::printable(&row.label), lines::printable(&failure.to_string()));
+        }
+    }
+    lines::line(report::verdict_lines(&written.verdicts));
+    lines::line(format_args!(
+        "{} of {} tasks done ({} reused, {} failed) in {seconds:.1} s",
+        last.done, last.tasks, submitted.reused, last.failed
+    ));
+    lines::line(format_args!("report: {}", written.html.display()));
+}

@@ -1,0 +1,108 @@
+//! `ablate status`: sweeps and workers, or the tasks of one sweep.
+
+use ablate_proto::status::{ClusterStatus, SweepState, SweepStatus, TaskState, TaskStatus};
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use super::{Context, JoinArgs};
+use crate::client;
+use crate::exit::{CliResult, Exit};
+use crate::lines::{self, printable};
+
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    /// Name of a sweep, to see its tasks
+    sweep: Option<String>,
+    #[command(flatten)]
+    pub(super) join: JoinArgs,
+}
+
+pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
+    let mut sweeps = client::connect(&context.settings.worker.join).await?;
+    let cluster = sweeps.status(args.sweep.as_deref()).await?;
+    if context.json {
+        lines::json(&cluster);
+    } else {
+        show(&cluster, args.sweep.is_some());
+    }
+    Ok(Exit::Done)
+}
+
+fn show(cluster: &ClusterStatus, rows: bool) {
+    let mut table = table(&["sweep", "state", "tasks", "done", "running", "failed", "left"]);
+    for sweep in &cluster.sweeps {
+        table.add_row([
+            sweep.sweep.to_string(),
+            state(sweep).to_owned(),
+            sweep.tasks.to_string(),
+            sweep.done.to_string(),
+            sweep.running.to_string(),
+            sweep.failed.to_string(),
+            sweep.eta_seconds.map_or("?".to_owned(), seconds),
+        ]);
+    }
+    lines::line(table);
+    if rows {
+        for sweep in &cluster.sweeps {
+            lines::line(tasks(&sweep.rows));
+        }
+        return;
+    }
+    let mut table = self::table(&["worker", "host", "device", "slots", "holding", "connected"]);
+    for worker in &cluster.workers {
+        table.add_row([
+            worker.worker.to_string(),
+            printable(&worker.host),
+            printable(&worker.device),
+            worker.slots.to_string(),
+            worker.running.to_string(),
+            if worker.connected { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    lines::line(table);
+}
+
+fn tasks(rows: &[TaskStatus]) -> Table {
+    let mut table = table(&["task", "key", "state", "attempt", "progress", "time", "cause"]);
+    for row in rows {
+        let progress = match row.total {
+            0 => String::new(),
+            total => format!("{}/{total}", row.step),
+        };
+        let cause = match &row.failure {
+            Some(failure) if row.state != TaskState::Done => printable(&failure.to_string()),
+            _ => String::new(),
+        };
+        table.add_row([
+            printable(&row.label),
+            row.key.short(),
+            format!("{:?}", row.state).to_lowercase(),
+            row.attempt.to_string(),
+            progress,
+            seconds(row.seconds),
+            cause,
+        ]);
+    }
+    table
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
+    table
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.1} s")
+}
+
+pub(super) fn state(sweep: &SweepStatus) -> &'static str {
+    match sweep.state {
+        SweepState::Running => "running",
+        SweepState::Done => "done",
+        SweepState::Failed => "failed",
+        SweepState::Cancelled => "cancelled",
+    }
+}

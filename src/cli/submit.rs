@@ -1,0 +1,35 @@
+//! `ablate submit`: hand a sweep to a coordinator.
+
+use clap::Args;
+
+use super::{Context, JoinArgs, SweepArgs};
+use crate::client;
+use crate::exit::{CliResult, Exit};
+use crate::lines;
+
+#[derive(Args)]
+pub(super) struct SubmitArgs {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    #[command(flatten)]
+    pub(super) join: JoinArgs,
+}
+
+pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
+    let file = args.sweep.read()?;
+    let mut sweeps = client::connect(&context.settings.worker.join).await?;
+    let submitted = sweeps.submit(file).await?;
+    if context.json {
+        lines::json(&submitted);
+    } else {
+        lines::line(format_args!(
+            "{}: {} points, {} tasks instead of {}, {} of them done before",
+            submitted.sweep,
+            submitted.points,
+            submitted.tasks,
+            submitted.stages_naive,
+            submitted.reused
+        ));
+    }
+    Ok(Exit::Done)
+}

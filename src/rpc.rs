@@ -1,0 +1,89 @@
+//! Calls to a coordinator. The only file of the command line that names
+//! generated types.
+
+use ablate_proto::id::SweepId;
+use ablate_proto::status::{ClusterStatus, Submitted, SweepStatus};
+use ablate_proto::wire::sweeps_client::SweepsClient;
+use ablate_proto::wire::{self, InvalidMessage};
+use futures::{Stream, StreamExt};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::exit::{CliError, Exit};
+
+const MAX_MESSAGE: usize = 1 << 30;
+
+/// A coordinator that people talk to.
+#[derive(Clone)]
+pub(crate) struct Sweeps(SweepsClient<Channel>);
+
+impl Sweeps {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self(SweepsClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
+    }
+
+    pub(crate) async fn submit(&mut self, file: SweepFile) -> Result<Submitted, CliError> {
+        let request = wire::SubmitRequest {
+            file: file.name,
+            toml: file.text,
+            profile: file.profile.unwrap_or_default(),
+            set: file.set,
+        };
+        let reply = self.0.submit(request).await.map_err(refused)?;
+        reply.into_inner().try_into().map_err(invalid)
+    }
+
+    pub(crate) async fn status(&mut self, sweep: Option<&str>) -> Result<ClusterStatus, CliError> {
+        let sweep = sweep.unwrap_or_default().to_owned();
+        let reply = self.0.status(wire::StatusRequest { sweep }).await;
+        let reply = reply.map_err(refused)?;
+        reply.into_inner().try_into().map_err(invalid)
+    }
+
+    /// Snapshots of a sweep until it has ended.
+    pub(crate) async fn watch(
+        &mut self,
+        sweep: &SweepId,
+    ) -> Result<impl Stream<Item = Result<SweepStatus, CliError>> + Unpin + use<>, CliError> {
+        let sweep = sweep.to_string();
+        let reply = self.0.watch(wire::WatchRequest { sweep }).await;
+        let snapshots = reply.map_err(refused)?.into_inner();
+        Ok(snapshots.map(|s| s.map_err(refused)?.try_into().map_err(invalid)))
+    }
+
+    pub(crate) async fn cancel(&mut self, sweep: &str) -> Result<u64, CliError> {
+        let sweep = sweep.to_owned();
+        let reply = self.0.cancel(wire::CancelRequest { sweep }).await;
+        Ok(reply.map_err(refused)?.into_inner().cancelled)
+    }
+}
+
+/// A sweep file as it was read, with what the command line adds.
+#[derive(Debug, Clone)]
+pub(crate) struct SweepFile {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) profile: Option<String>,
+    pub(crate) set: Vec<String>,
+}
+
+/// The coordinator's own sentence, with the exit code that its code means.
+fn refused(status: Status) -> CliError {
+    let exit = match status.code() {
+        Code::InvalidArgument | Code::NotFound => Exit::Usage,
+        Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => Exit::Refused,
+        _ => Exit::Unreachable,
+    };
+    let error = match status.message() {
+        "" => anyhow::anyhow!("the coordinator answered {:?}", status.code()),
+        message => anyhow::anyhow!("{message}"),
+    };
+    CliError { exit, error }
+}
+
+fn invalid(error: InvalidMessage) -> CliError {
+    CliError {
+        exit: Exit::Refused,
+        error: anyhow::anyhow!("the coordinator's answer makes no sense ({error}): is it of another release?"),
+    }
+}

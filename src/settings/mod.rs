@@ -1,0 +1,152 @@
+//! Settings, and where each came from. The one user of the `config` crate.
+//!
+//! Later layers win: defaults, `/etc/ablate/config.toml`,
+//! `~/.config/ablate/config.toml`, `./ablate.toml`, `ABLATE__SECTION__KEY`,
+//! flags.
+
+mod layers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use layers::{Loaded, SettingsError, load};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) store: StoreSettings,
+    pub(crate) coordinator: CoordinatorSettings,
+    pub(crate) worker: WorkerSettings,
+    pub(crate) run: RunSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreSettings {
+    /// Folder or URL that holds everything.
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CoordinatorSettings {
+    pub(crate) listen: String,
+    /// A silent worker's tasks go to others after so long.
+    pub(crate) lease_ms: u64,
+    pub(crate) heartbeat_ms: u64,
+    /// A worker whose connection broke may take so long to come back.
+    pub(crate) reconnect_ms: u64,
+    /// The coordinator's log is written out so often.
+    pub(crate) flush_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WorkerSettings {
+    /// Address of the coordinator; also where submit, status, … look for it.
+    pub(crate) join: String,
+    /// Tasks at a time. 0: one for each core that `threads` leaves.
+    pub(crate) slots: u32,
+    /// Threads of each slot.
+    pub(crate) threads: usize,
+    /// Folder for running tasks and cached inputs.
+    pub(crate) scratch: PathBuf,
+    pub(crate) cache_mib: u64,
+    pub(crate) checkpoint_seconds: f64,
+    /// Time to hand tasks back after SIGTERM.
+    pub(crate) grace_seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RunSettings {
+    /// Worker processes of `ablate run`. 0: one a core, at most 8.
+    pub(crate) workers: usize,
+    /// Folder that reports are written below.
+    pub(crate) reports: PathBuf,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            url: "ablate-store".to_owned(),
+        }
+    }
+}
+
+impl Default for CoordinatorSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7443".to_owned(),
+            lease_ms: 5000,
+            heartbeat_ms: 1000,
+            reconnect_ms: 1000,
+            flush_ms: 1,
+        }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            join: "127.0.0.1:7443".to_owned(),
+            slots: 0,
+            threads: 1,
+            scratch: std::env::temp_dir().join("ablate"),
+            cache_mib: 4096,
+            checkpoint_seconds: 10.0,
+            grace_seconds: 10.0,
+        }
+    }
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            reports: PathBuf::from("reports"),
+        }
+    }
+}
+
+impl CoordinatorSettings {
+    pub(crate) fn server(&self, store: String) -> ablate_coordinator::server::Settings {
+        ablate_coordinator::server::Settings {
+            core: ablate_coordinator::core::CoreSettings {
+                lease: Duration::from_millis(self.lease_ms),
+                heartbeat: Duration::from_millis(self.heartbeat_ms),
+                reconnect: Duration::from_millis(self.reconnect_ms),
+                store,
+            },
+            flush: Duration::from_millis(self.flush_ms.max(1)),
+        }
+    }
+}
+
+impl WorkerSettings {
+    /// Slots by the number of cores, where the settings leave it open.
+    pub(crate) fn slots_here(&self) -> u32 {
+        if self.slots > 0 {
+            return self.slots;
+        }
+        let cores = cores() / self.threads.max(1);
+        u32::try_from(cores.max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+impl RunSettings {
+    pub(crate) fn workers_here(&self) -> usize {
+        match self.workers {
+            0 => cores().min(8),
+            workers => workers,
+        }
+    }
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,71 @@
+//! Opens the object store that a URL or a path names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+
+/// The folder behind a store on this machine: `file:///…`, `file:…` or a
+/// plain path. `None` for other URLs.
+pub(crate) fn local_folder(url: &str) -> Option<PathBuf> {
+    if let Some(rest) = url.strip_prefix("file://") {
+        return Some(PathBuf::from(rest));
+    }
+    if let Some(rest) = url.strip_prefix("file:") {
+        return Some(PathBuf::from(rest));
+    }
+    (!url.contains("://")).then(|| PathBuf::from(url))
+}
+
+/// The URL with a relative path made absolute, as other processes need it.
+pub(crate) fn absolute(url: &str) -> anyhow::Result<String> {
+    let Some(folder) = local_folder(url) else {
+        return Ok(url.to_owned());
+    };
+    let folder = std::path::absolute(&folder)
+        .with_context(|| format!("finding the folder of store {url}"))?;
+    Ok(format!("file://{}", folder.display()))
+}
+
+/// Opens a store. A local folder is made if it is missing, and every write
+/// to it is synced, since the coordinator's state depends on it.
+pub(crate) fn open(url: &str) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let Some(folder) = local_folder(url) else {
+        let scheme = url.split("://").next().unwrap_or_default();
+        bail!(
+            "store {url}: this build has no support for `{scheme}://`; \
+             use a folder that all machines share, as file:///path"
+        );
+    };
+    open_folder(&folder)
+}
+
+fn open_folder(folder: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("making the store's folder {}", folder.display()))?;
+    let store = LocalFileSystem::new_with_prefix(folder)
+        .with_context(|| format!("opening the store in {}", folder.display()))?;
+    Ok(Arc::new(store.with_fsync(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_file_urls_are_local_and_others_are_refused_by_name() {
+        for (url, folder) in [
+            ("runs", "runs"),
+            ("/data/x", "/data/x"),
+            ("file:///data/x", "/data/x"),
+            ("file:x", "x"),
+        ] {
+            assert_eq!(local_folder(url), Some(PathBuf::from(folder)), "{url}");
+        }
+        assert_eq!(local_folder("s3://bucket/x"), None);
+        let refused = open("s3://bucket/x").map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("s3://"), "{refused}");
+    }
+}
