@@ -61,6 +61,7 @@ impl EmbeddedCluster {
             store,
             listener,
             stop.clone(),
+            |_| (),
         );
         let mut cluster = Self {
             address,

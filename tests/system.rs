@@ -1,1 +1,11 @@
+//! Whole-system tests: the real binary, real processes, a real store.
 
+#[path = "system/bad_input.rs"]
+mod bad_input;
+#[path = "system/by_hand.rs"]
+mod by_hand;
+#[path = "system/kills.rs"]
+mod kills;
+#[path = "system/quickstart.rs"]
+mod quickstart;
+mod support;

@@ -61,7 +61,7 @@ pub enum ServeError {
 }
 
 /// Serves until `stop` is cancelled, or until another coordinator takes the
-/// store over.
+/// store over. Calls `ready` once it owns the state and answers.
 ///
 /// # Errors
 /// The store cannot be written, holds a state of another release, or was
@@ -71,6 +71,7 @@ pub async fn serve(
     store: Arc<dyn ObjectStore>,
     listener: TcpListener,
     stop: CancellationToken,
+    ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     settings.core.validate().map_err(ServeError::Settings)?;
     let address = listener.local_addr().map_err(ServeError::Listener)?;
@@ -97,6 +98,7 @@ pub async fn serve(
         .serve_with_incoming_shutdown(incoming, down.clone().cancelled_owned());
     drop(service);
     let server = tokio::spawn(server);
+    ready(address);
     let ended = driver.await;
     down.cancel();
     // Sessions are streams without an end of their own: they are cut.

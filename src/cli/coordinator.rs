@@ -1,5 +1,7 @@
 //! `ablate coordinator`: serve.
 
+use std::net::SocketAddr;
+
 use ablate_coordinator::server::{self, ServeError};
 use anyhow::Context as _;
 use clap::Args;
@@ -8,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Flags, StoreArgs, flag, signals};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
-use crate::store;
+use crate::{lines, store};
 
 #[derive(Args)]
 pub(super) struct CoordinatorArgs {
@@ -41,10 +43,11 @@ pub(super) async fn coordinator(context: &Context) -> CliResult {
         .or_exit(Exit::Refused)?;
     let stop = CancellationToken::new();
     let serving = server::serve(
-        settings.coordinator.server(url),
+        settings.coordinator.server(url.clone()),
         store,
         listener,
         stop.clone(),
+        |address| announce(context, &address, &url),
     );
     let mut serving = std::pin::pin!(serving);
     let exit = tokio::select! {
@@ -57,6 +60,16 @@ pub(super) async fn coordinator(context: &Context) -> CliResult {
     stop.cancel();
     serving.await.map_err(refused)?;
     Ok(exit)
+}
+
+fn announce(context: &Context, address: &SocketAddr, store: &str) {
+    if context.json {
+        lines::json(&serde_json::json!({ "address": address, "store": store }));
+    } else {
+        lines::line(format_args!(
+            "coordinator on {address}, store {store}\nadd workers with: ablate worker --join {address}"
+        ));
+    }
 }
 
 fn refused(error: ServeError) -> CliError {

@@ -1,0 +1,141 @@
+//! `ablate worker`: add this machine to a coordinator.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ablate_worker::agent::{self, AgentError, WorkerSettings};
+use anyhow::Context as _;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Flags, JoinArgs, flag, signals};
+use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::{settings, store};
+
+#[derive(Args)]
+pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    join: JoinArgs,
+    /// Tasks at a time; by default one a core
+    #[arg(long, value_name = "N")]
+    slots: Option<u32>,
+    /// Threads of each task
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// End after so many seconds without work
+    #[arg(long, value_name = "SECONDS")]
+    idle_exit: Option<f64>,
+    /// End when standard input closes
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+impl WorkerArgs {
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = self.join.flags();
+        flags.extend(flag("worker.slots", self.slots));
+        flags.extend(flag("worker.threads", self.threads));
+        flags
+    }
+}
+
+pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
+    let signal = signals::first()?;
+    let ours = &context.settings.worker;
+    let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
+    let settings = settings(ours, scratch, args.idle_exit)?;
+    let grace = settings.grace;
+    let shutdown = CancellationToken::new();
+    if args.with_parent {
+        end_with_parent(shutdown.clone());
+    }
+    let open = |url: &str| store::open(url).map_err(Into::into);
+    let agent = agent::run(settings, Arc::new(open), shutdown.clone());
+    let mut agent = std::pin::pin!(agent);
+    let exit = tokio::select! {
+        ended = &mut agent => {
+            ended.map_err(refused)?;
+            return Ok(Exit::Done);
+        }
+        exit = signal => exit,
+    };
+    tracing::info!("handing tasks back; {grace:?} at most");
+    shutdown.cancel();
+    agent.await.map_err(refused)?;
+    Ok(match exit {
+        // Asked to go, and gone in good order.
+        Exit::Signal(15) => Exit::Done,
+        exit => exit,
+    })
+}
+
+fn settings(
+    ours: &settings::WorkerSettings,
+    scratch: PathBuf,
+    idle_exit: Option<f64>,
+) -> Result<WorkerSettings, CliError> {
+    let seconds = |seconds: f64, what: &str| {
+        Duration::try_from_secs_f64(seconds)
+            .with_context(|| format!("{what} of {seconds} seconds"))
+            .or_exit(Exit::Usage)
+    };
+    let program = std::env::current_exe()
+        .context("finding this program's own file")
+        .or_exit(Exit::Failed)?;
+    Ok(WorkerSettings {
+        join: ours.join.clone(),
+        slots: ours.slots_here() as usize,
+        threads_per_slot: ours.threads,
+        scratch,
+        runner: vec![
+            program.into(),
+            "runner".into(),
+            "--threads".into(),
+            ours.threads.to_string().into(),
+            "--checkpoint-seconds".into(),
+            ours.checkpoint_seconds.to_string().into(),
+        ],
+        cache_bytes: ours.cache_mib.saturating_mul(1 << 20),
+        grace: seconds(ours.grace_seconds, "a grace")?,
+        idle_exit: idle_exit.map(|s| seconds(s, "an idle time")).transpose()?,
+        build: format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("ABLATE_REVISION")),
+        ..WorkerSettings::default()
+    })
+}
+
+/// The first scratch folder below `root` that no live worker holds. What an
+/// earlier one left there, its cache above all, is used again.
+fn scratch(root: &Path) -> anyhow::Result<(PathBuf, File)> {
+    std::fs::create_dir_all(root)
+        .with_context(|| format!("making the scratch folder {}", root.display()))?;
+    for index in 0.. {
+        let lock = root.join(format!("worker-{index}.lock"));
+        let file = File::create(&lock).with_context(|| format!("making {}", lock.display()))?;
+        if file.try_lock().is_ok() {
+            return Ok((root.join(format!("worker-{index}")), file));
+        }
+    }
+    unreachable!("the numbers do not end")
+}
+
+/// A worker of `ablate run` has nobody to work for once that is gone.
+fn end_with_parent(shutdown: CancellationToken) {
+    std::thread::spawn(move || {
+        let mut nothing = [0; 64];
+        while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
+        shutdown.cancel();
+    });
+}
+
+fn refused(error: AgentError) -> CliError {
+    let exit = match error {
+        AgentError::Settings(_) => Exit::Usage,
+        AgentError::Unreachable { .. } => Exit::Unreachable,
+        _ => Exit::Refused,
+    };
+    let error = error.into();
+    CliError { exit, error }
+}
