@@ -17,6 +17,9 @@ pub struct Plan {
     pub title: String,
     /// The question that the sweep answers.
     pub question: String,
+    /// What it takes to run, in the author's words.
+    #[serde(default)]
+    pub cost: String,
     pub profile: Option<String>,
     pub axes: Vec<Axis>,
     pub replicates: u64,

@@ -1,0 +1,166 @@
+//! A sweep file as read: names are checked, nothing is expanded yet.
+//! Profiles and overrides change a draft before it is planned.
+
+use std::collections::BTreeMap;
+
+use ablate_proto::stage::StageKind;
+use serde_json::Value;
+
+use super::condition::Condition;
+use super::expect::Listed;
+use super::error::{Fault, Hint, Origin, Problem};
+use super::plan::{Expectation, Figure};
+use super::random::Random;
+
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) name_at: Origin,
+    pub(super) title: String,
+    pub(super) question: String,
+    pub(super) cost: String,
+    pub(super) seed: u64,
+    pub(super) seed_at: Origin,
+    pub(super) replicates: u64,
+    pub(super) replicates_at: Origin,
+    pub(super) stages: Vec<StageDraft>,
+    /// Axes that move alone.
+    pub(super) axes: Vec<Column>,
+    pub(super) linked: Vec<Vec<Column>>,
+    pub(super) points: Vec<Row>,
+    pub(super) random: Option<Random>,
+    pub(super) exclude: Vec<Vec<Condition>>,
+    pub(super) include: Vec<Vec<Condition>>,
+    pub(super) expectations: Vec<Listed<Expectation>>,
+    pub(super) figures: Vec<Listed<Figure>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct StageDraft {
+    pub(super) name: String,
+    pub(super) at: Origin,
+    pub(super) kind: StageKind,
+    pub(super) inputs: Vec<InputDraft>,
+    /// Parameters that the file sets, each with the place of its key.
+    pub(super) parameters: BTreeMap<String, (Origin, Value)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct InputDraft {
+    pub(super) role: String,
+    pub(super) at: Origin,
+    pub(super) stage: String,
+}
+
+/// An axis as written: a name and its values.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) at: Origin,
+    pub(super) values: Vec<(Origin, Value)>,
+}
+
+/// An explicit point as written.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) at: Origin,
+    pub(super) cells: Vec<Cell>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Cell {
+    pub(super) axis: String,
+    pub(super) at: Origin,
+    pub(super) value: Value,
+}
+
+impl Draft {
+    /// The place of a stage in the file, by its name.
+    ///
+    /// # Errors
+    /// `by` names a stage that does not exist.
+    pub(super) fn stage(
+        &self,
+        name: &str,
+        at: Origin,
+        by: impl FnOnce() -> String,
+    ) -> Result<usize, Fault> {
+        self.stages
+            .iter()
+            .position(|stage| stage.name == name)
+            .ok_or_else(|| {
+                let problem = Problem::UnknownStage {
+                    by: by(),
+                    stage: name.to_owned(),
+                    hint: Hint::new(name, self.stages.iter().map(|s| s.name.as_str())),
+                };
+                Fault::new(at, problem)
+            })
+    }
+
+    /// The section that an axis stands in, for axes that move with others.
+    pub(super) fn bound_in(&self, axis: &str) -> Option<&'static str> {
+        let linked = self.linked.iter().flatten().any(|c| c.name == axis);
+        let mut cells = self.points.iter().flat_map(|row| &row.cells);
+        let mut drawn = self.random.iter().flat_map(|random| &random.axes);
+        if linked {
+            Some("[[linked]]")
+        } else if cells.any(|cell| cell.axis == axis) {
+            Some("[[points]]")
+        } else if drawn.any(|drawn| drawn.name == axis) {
+            Some("[random]")
+        } else {
+            None
+        }
+    }
+
+    /// Replaces the values of an axis that moves alone, or adds the axis.
+    pub(super) fn set_axis(&mut self, column: Column) -> Result<(), Fault> {
+        if let Some(section) = self.bound_in(&column.name) {
+            let problem = Problem::NotReplaceable {
+                axis: column.name,
+                section,
+            };
+            return Err(Fault::new(column.at, problem));
+        }
+        match self.axes.iter_mut().find(|axis| axis.name == column.name) {
+            Some(axis) => *axis = column,
+            None => self.axes.push(column),
+        }
+        Ok(())
+    }
+}
+
+impl StageDraft {
+    /// The value of a parameter before axes: from the file, or the default.
+    pub(super) fn base(&self, field: &str) -> Option<Value> {
+        match self.parameters.get(field) {
+            Some((_, value)) => Some(value.clone()),
+            None => self.kind.defaults().parameters().remove(field),
+        }
+    }
+
+    /// Sets a parameter of this stage.
+    ///
+    /// # Errors
+    /// Stages of this kind have no such parameter.
+    pub(super) fn set(&mut self, field: &str, at: Origin, value: Value) -> Result<(), Fault> {
+        let fields = self.kind.fields();
+        if !fields.iter().any(|known| known == field) {
+            let hint = if super::file::KEYS.contains(&field) {
+                Hint::note("keys of the sweep itself stand above the first [section]")
+            } else {
+                Hint::new(field, fields.iter().map(String::as_str))
+            };
+            let problem = Problem::UnknownParameter {
+                stage: self.name.clone(),
+                kind: self.kind.info().name,
+                field: field.to_owned(),
+                hint,
+            };
+            return Err(Fault::new(at, problem));
+        }
+        self.parameters.insert(field.to_owned(), (at, value));
+        Ok(())
+    }
+}
