@@ -1,0 +1,336 @@
+//! One attempt from its assignment to its report: is it done already, fetch
+//! its inputs, run it on a slot, upload what it left, publish the manifest.
+//!
+//! The slot is held while the stage runs and no longer, so transfers of one
+//! attempt overlap with the work of the next.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ablate_proto::artifact::{MANIFEST_VERSION, Manifest, Provenance};
+use ablate_proto::failure::{Failure, FailureClass};
+use ablate_proto::id::{AttemptId, WorkerId};
+use ablate_proto::layout;
+use ablate_proto::message::{Commit, FromWorker, Progress};
+use ablate_proto::stage::StageSpec;
+use ablate_proto::task::Task;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::job::{End, Execution, Stops, Workplace, execute};
+use super::lease::Lease;
+use super::progress::Reporter;
+use super::slots::{Lent, Slots};
+use super::transfer::CheckpointUploads;
+use crate::artifacts::{self, Cache, Cached, Published, Store};
+use crate::runner::protocol::Job;
+
+/// The last checkpoint of a failed attempt is given this long.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
+const LOG_TIME: Duration = Duration::from_secs(10);
+
+/// What all attempts of a worker share.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) worker: WorkerId,
+    pub(super) build: String,
+    pub(super) host: String,
+    pub(super) store: Store,
+    pub(super) upload_patience: Duration,
+    pub(super) cache: Cache,
+    pub(super) slots: Arc<Slots>,
+    pub(super) lease: Arc<Lease>,
+    pub(super) progress: mpsc::Sender<(AttemptId, Progress)>,
+    /// One folder for each attempt.
+    pub(super) attempts: PathBuf,
+    /// Best-effort work that nobody waits for.
+    pub(super) background: TaskTracker,
+}
+
+/// How an attempt ended; kept and repeated until the coordinator has
+/// acknowledged it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Report {
+    Commit(Commit),
+    Fail(Failure),
+}
+
+impl Report {
+    pub(super) fn message(&self, attempt: AttemptId) -> FromWorker {
+        match self {
+            Self::Commit(commit) => FromWorker::Commit(attempt, commit.clone()),
+            Self::Fail(failure) => FromWorker::Fail(attempt, failure.clone()),
+        }
+    }
+
+    pub(super) fn preempted() -> Self {
+        Self::Fail(Failure::new(
+            FailureClass::Preempted,
+            "the worker was asked to go before it had begun this task",
+        ))
+    }
+}
+
+/// Everything on the local disk that a job needs; what is fetched stays in
+/// the cache while this lives.
+#[derive(Debug, Default)]
+struct Ready {
+    inputs: BTreeMap<String, Cached>,
+    checkpoint: Option<PathBuf>,
+}
+
+enum Prepared {
+    Run(Ready, Lent),
+    /// The store holds a result; the blake3 of its manifest.
+    Reuse([u8; 32]),
+}
+
+/// Carries an attempt through. `None`: it was dropped, and there is nothing
+/// to report.
+pub(super) async fn drive(
+    context: Arc<Context>,
+    attempt: AttemptId,
+    task: Task,
+    stops: Stops,
+) -> Option<Report> {
+    let place = Workplace {
+        root: context
+            .attempts
+            .join(format!("{}-{}", attempt.task, attempt.number)),
+    };
+    let report = carry(&context, attempt, &task, &stops, &place).await;
+    if leaves_artifact(&task.spec) {
+        context.background.spawn(remove(place.root));
+    }
+    report
+}
+
+async fn carry(
+    context: &Arc<Context>,
+    attempt: AttemptId,
+    task: &Task,
+    stops: &Stops,
+    place: &Workplace,
+) -> Option<Report> {
+    let prepared = tokio::select! {
+        biased;
+        () = stops.dropped.cancelled() => return None,
+        () = stops.draining.cancelled() => return Some(Report::preempted()),
+        prepared = prepare(context, task, place) => prepared,
+    };
+    let (ready, mut lent) = match prepared {
+        Ok(Some(Prepared::Run(ready, lent))) => (ready, lent),
+        Ok(Some(Prepared::Reuse(digest))) => return Some(reused(digest, 0.0)),
+        Ok(None) => return Some(Report::preempted()),
+        Err(failure) => return Some(Report::Fail(failure)),
+    };
+    let light = !leaves_artifact(&task.spec);
+    let resumed = ready.checkpoint.is_some();
+    let folders = ready.inputs.iter();
+    let job = Job {
+        attempt,
+        task: task.clone(),
+        inputs: folders
+            .map(|(role, cached)| (role.clone(), cached.folder.clone()))
+            .collect(),
+        out: if light { lent.void() } else { place.out() },
+        checkpoint: ready.checkpoint.clone(),
+    };
+    let uploads = context.store.patient(context.upload_patience);
+    let mut uploads = CheckpointUploads::new(uploads, attempt, place.outgoing());
+    let progress = Reporter::new(attempt, context.progress.clone());
+    let execution = execute(&mut lent, job, stops, progress, &mut uploads).await;
+    // The slot is free for the next attempt; the inputs may be evicted.
+    drop((lent, ready));
+    keep_log(context, attempt, &execution);
+    match &execution.end {
+        End::Dropped => None,
+        End::Failed(failure) => {
+            // The next attempt resumes from it.
+            uploads.finish(LAST_CHECKPOINT).await;
+            Some(Report::Fail(failure.clone()))
+        }
+        End::Done { seconds, .. } if light => Some(Report::Commit(Commit {
+            seconds: *seconds,
+            manifest: None,
+            reused: false,
+        })),
+        End::Done { .. } => {
+            let checkpoints = resumed || uploads.any() || attempt.number > 1;
+            drop(uploads);
+            let published = publish(context, attempt, task, &execution, place);
+            let report = tokio::select! {
+                biased;
+                () = stops.dropped.cancelled() => return None,
+                published = published => published.unwrap_or_else(Report::Fail),
+            };
+            if checkpoints && matches!(report, Report::Commit(_)) {
+                let store = context.store.clone();
+                let delete = async move { artifacts::delete_all(&store, &attempt.task).await };
+                context.background.spawn(delete);
+            }
+            Some(report)
+        }
+    }
+}
+
+/// `None` once the worker is closing.
+async fn prepare(
+    context: &Context,
+    task: &Task,
+    place: &Workplace,
+) -> Result<Option<Prepared>, Failure> {
+    let mut ready = Ready::default();
+    if leaves_artifact(&task.spec) {
+        if let Some((_, digest)) = artifacts::load(&context.store, &task.key).await? {
+            return Ok(Some(Prepared::Reuse(digest)));
+        }
+        for folder in [place.out(), place.resume()] {
+            let made = tokio::fs::create_dir_all(&folder).await;
+            made.map_err(|e| {
+                Failure::transient(format!("creating {}: {e}", folder.display()))
+            })?;
+        }
+        let resume = place.resume();
+        let inputs = fetch_inputs(context, task);
+        let checkpoint = async {
+            let newest = artifacts::newest_intact(&context.store, &task.key, &resume);
+            newest.await.map_err(Failure::from)
+        };
+        (ready.checkpoint, ready.inputs) = futures::try_join!(checkpoint, inputs)?;
+    }
+    let lent = context.slots.take().await;
+    Ok(lent.map(|lent| Prepared::Run(ready, lent)))
+}
+
+async fn fetch_inputs(
+    context: &Context,
+    task: &Task,
+) -> Result<BTreeMap<String, Cached>, Failure> {
+    let fetch = async |input: &ablate_proto::task::Input| {
+        // The parents of a no-op are there for their order.
+        if let StageSpec::Noop(_) = task.spec
+            && artifacts::load(&context.store, &input.task).await?.is_none()
+        {
+            return Ok(None);
+        }
+        match context.cache.get(&context.store, input.task).await {
+            Ok(cached) => Ok(Some((input.role.clone(), cached))),
+            Err(error) => {
+                let failure = Failure::from(error);
+                let cause = format!("input `{}`: {}", input.role, failure.cause);
+                Err(Failure::new(failure.class, cause))
+            }
+        }
+    };
+    let fetched = futures::future::try_join_all(task.inputs.iter().map(fetch)).await?;
+    Ok(fetched.into_iter().flatten().collect())
+}
+
+async fn publish(
+    context: &Context,
+    attempt: AttemptId,
+    task: &Task,
+    execution: &Execution,
+    place: &Workplace,
+) -> Result<Report, Failure> {
+    let End::Done {
+        metrics,
+        seconds,
+        resumed_from,
+    } = &execution.end
+    else {
+        return Err(Failure::bug("only what is done can be published"));
+    };
+    let store = context.store.patient(context.upload_patience);
+    let files = artifacts::upload_folder(&store, &attempt, &place.out()).await?;
+    let manifest = Manifest {
+        version: MANIFEST_VERSION,
+        attempt,
+        writer: context.worker.clone(),
+        nonce: uuid::Uuid::new_v4().simple().to_string(),
+        label: task.label.clone(),
+        kind: task.spec.kind().to_string(),
+        spec: task.spec.parameters().into(),
+        seed: task.seed,
+        inputs: task.inputs.clone(),
+        data_digest: task.spec.data_digest().map(str::to_owned),
+        provenance: Provenance {
+            build: context.build.clone(),
+            host: context.host.clone(),
+            device: execution.device.clone(),
+            threads: execution.threads,
+            started_ms: execution.started_ms,
+            seconds: *seconds,
+            resumed_from: *resumed_from,
+        },
+        files,
+        metrics: metrics.clone(),
+    };
+    let published = artifacts::publish(&store, &manifest, || context.lease.covered()).await?;
+    match published {
+        Published::Own(digest) => Ok(Report::Commit(Commit {
+            seconds: *seconds,
+            manifest: Some(digest),
+            reused: false,
+        })),
+        Published::Taken(other, digest) => {
+            tracing::info!(%attempt, by = %other.attempt, "another attempt was first");
+            if other.attempt != attempt {
+                let delete = async move {
+                    artifacts::delete_files(&store, &attempt, &manifest.files).await;
+                };
+                context.background.spawn(delete);
+            }
+            Ok(reused(digest, *seconds))
+        }
+    }
+}
+
+fn reused(manifest: [u8; 32], seconds: f64) -> Report {
+    Report::Commit(Commit {
+        seconds,
+        manifest: Some(manifest),
+        reused: true,
+    })
+}
+
+/// Stores the log beside the files of the attempt. Best effort: it is no part
+/// of the result.
+fn keep_log(context: &Context, attempt: AttemptId, execution: &Execution) {
+    if execution.log.is_empty() {
+        return;
+    }
+    let store = context.store.clone();
+    let log = execution.log.clone();
+    context.background.spawn(async move {
+        let key = layout::attempt_file(&attempt, "log.txt");
+        let put = tokio::time::timeout(LOG_TIME, store.put(&key, log.into()));
+        if !matches!(put.await, Ok(Ok(()))) {
+            tracing::warn!(%attempt, "the log did not reach the store");
+        }
+    });
+}
+
+fn leaves_artifact(spec: &StageSpec) -> bool {
+    match spec {
+        StageSpec::Noop(noop) => noop.artifact,
+        StageSpec::Dataset(_)
+        | StageSpec::Autoencoder(_)
+        | StageSpec::Decoder(_)
+        | StageSpec::Encode(_)
+        | StageSpec::Arvm(_)
+        | StageSpec::Sample(_)
+        | StageSpec::Evaluate(_) => true,
+    }
+}
+
+async fn remove(folder: PathBuf) {
+    if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), %error, "scratch files stay");
+    }
+}

@@ -1,0 +1,150 @@
+//! What the worker holds: every attempt it was assigned, until its report is
+//! acknowledged or the coordinator drops it. Plain data; no I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ablate_proto::id::AttemptId;
+use ablate_proto::message::FromWorker;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Report;
+
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    attempts: BTreeMap<AttemptId, State>,
+    /// Reports to be sent in this session.
+    outbox: VecDeque<AttemptId>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Cancelled when it is dropped.
+    Working(CancellationToken),
+    Reported(Report),
+}
+
+impl Held {
+    /// Takes an attempt on. `None`: it is held already, and goes on.
+    pub(super) fn begin(&mut self, attempt: AttemptId) -> Option<CancellationToken> {
+        if self.attempts.contains_key(&attempt) {
+            return None;
+        }
+        // An older attempt at the same task is fenced off by this one.
+        let first = AttemptId {
+            number: 0,
+            ..attempt
+        };
+        let older: Vec<AttemptId> = self
+            .attempts
+            .range(first..attempt)
+            .map(|(id, _)| *id)
+            .collect();
+        for attempt in older {
+            self.forget(attempt);
+        }
+        let dropped = CancellationToken::new();
+        self.attempts
+            .insert(attempt, State::Working(dropped.clone()));
+        Some(dropped)
+    }
+
+    /// An attempt ended. Ignored if it was dropped meanwhile.
+    pub(super) fn report(&mut self, attempt: AttemptId, report: Report) {
+        if let Some(state) = self.attempts.get_mut(&attempt) {
+            *state = State::Reported(report);
+            self.outbox.push_back(attempt);
+        }
+    }
+
+    /// Drops an attempt, or takes note of its acknowledgement: it is stopped
+    /// if it still works, and is held no more.
+    pub(super) fn forget(&mut self, attempt: AttemptId) -> bool {
+        match self.attempts.remove(&attempt) {
+            Some(State::Working(dropped)) => {
+                dropped.cancel();
+                true
+            }
+            Some(State::Reported(_)) => true,
+            None => false,
+        }
+    }
+
+    /// A new session: reports without an acknowledgement are sent again.
+    pub(super) fn reconnected(&mut self) {
+        let reported = self.attempts.iter();
+        let reported = reported.filter(|(_, state)| matches!(state, State::Reported(_)));
+        self.outbox = reported.map(|(attempt, _)| *attempt).collect();
+    }
+
+    /// The next report to send.
+    pub(super) fn next_report(&mut self) -> Option<FromWorker> {
+        while let Some(attempt) = self.outbox.pop_front() {
+            if let Some(State::Reported(report)) = self.attempts.get(&attempt) {
+                return Some(report.message(attempt));
+            }
+        }
+        None
+    }
+
+    pub(super) fn has_reports(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.attempts.len()
+    }
+
+    pub(super) fn ids(&self) -> Vec<AttemptId> {
+        self.attempts.keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ablate_proto::id::TaskKey;
+
+    use super::*;
+
+    fn attempt(task: u8, number: u32) -> AttemptId {
+        AttemptId {
+            task: TaskKey::from_bytes([task; 32]),
+            number,
+        }
+    }
+
+    #[test]
+    fn reports_are_repeated_until_acknowledged() {
+        let mut held = Held::default();
+        let a = attempt(1, 1);
+        assert!(held.begin(a).is_some());
+        assert!(held.begin(a).is_none());
+        held.report(a, Report::preempted());
+        assert_eq!(held.next_report(), Some(Report::preempted().message(a)));
+        assert_eq!(held.next_report(), None);
+        held.reconnected();
+        assert!(held.next_report().is_some());
+        assert!(held.forget(a));
+        held.reconnected();
+        assert_eq!(held.next_report(), None);
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn what_is_dropped_or_overtaken_stops_and_reports_nothing() {
+        let mut held = Held::default();
+        let (a, b, other) = (attempt(1, 1), attempt(1, 2), attempt(2, 1));
+        let first = held.begin(a).unwrap();
+        let unrelated = held.begin(other).unwrap();
+        let second = held.begin(b).unwrap();
+        assert!(first.is_cancelled() && !second.is_cancelled() && !unrelated.is_cancelled());
+        held.forget(b);
+        assert!(second.is_cancelled());
+        held.report(b, Report::preempted());
+        assert!(!held.has_reports());
+        assert_eq!(held.ids(), [other]);
+    }
+}

@@ -1,0 +1,177 @@
+//! One job on one slot: from `Run` to how it ended.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ablate_proto::artifact::MetricRow;
+use ablate_proto::failure::{Failure, FailureClass};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::log_tail::LogTail;
+use super::progress::Reporter;
+use super::runner_process::Event;
+use super::slots::Lent;
+use super::transfer::CheckpointUploads;
+use crate::runner::protocol::{FromRunner, Job, ToRunner};
+
+/// A runner that was told to stop a dropped attempt is killed after this.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// What can end an attempt from outside.
+#[derive(Debug, Clone)]
+pub(super) struct Stops {
+    /// The coordinator does not want this attempt any more.
+    pub(super) dropped: CancellationToken,
+    /// The worker is going.
+    pub(super) draining: CancellationToken,
+}
+
+impl Stops {
+    pub(super) async fn any(&self) {
+        tokio::select! {
+            () = self.dropped.cancelled() => {}
+            () = self.draining.cancelled() => {}
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum End {
+    Done {
+        metrics: Vec<MetricRow>,
+        seconds: f64,
+        resumed_from: Option<u64>,
+    },
+    Failed(Failure),
+    Dropped,
+}
+
+/// How a job ended, and on what it ran.
+#[derive(Debug)]
+pub(super) struct Execution {
+    pub(super) end: End,
+    pub(super) log: Vec<u8>,
+    pub(super) device: String,
+    pub(super) threads: usize,
+    pub(super) started_ms: u64,
+}
+
+/// Runs `job` to its end. The runner goes back to its slot only if it ended
+/// the job in good order.
+pub(super) async fn execute(
+    lent: &mut Lent,
+    job: Job,
+    stops: &Stops,
+    mut progress: Reporter,
+    uploads: &mut CheckpointUploads,
+) -> Execution {
+    let started_ms = unix_ms();
+    let attempt = job.attempt;
+    let mut runner = match lent.runner().await {
+        Ok(runner) => runner,
+        Err(failure) => {
+            return Execution {
+                end: End::Failed(failure),
+                log: Vec::new(),
+                device: String::new(),
+                threads: 0,
+                started_ms,
+            };
+        }
+    };
+    runner.log = LogTail::default();
+    if let Err(error) = runner.tell(&ToRunner::Run(Box::new(job))).await {
+        // How it ended shows below.
+        tracing::debug!(%attempt, %error, "the runner did not take its job");
+    }
+    let mut stopping = false;
+    let mut kill_at: Option<Instant> = None;
+    let end = loop {
+        tokio::select! {
+            event = runner.next() => match event {
+                Event::Broke(failure) => break Err(failure),
+                Event::Said(FromRunner::Progress { attempt: of, step, total, rows }) => {
+                    if of == attempt {
+                        progress.add(step, total, &rows);
+                    }
+                }
+                Event::Said(FromRunner::Checkpoint { attempt: of, step, path }) => {
+                    if of == attempt {
+                        uploads.submit(step, &path).await;
+                    }
+                }
+                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from }) => {
+                    if of == attempt {
+                        break Ok(End::Done { metrics, seconds, resumed_from });
+                    }
+                }
+                Event::Said(FromRunner::Failed { attempt: of, failure }) => {
+                    if of == attempt {
+                        break Ok(End::Failed(failure));
+                    }
+                }
+                Event::Said(FromRunner::Ready { .. }) => {}
+            },
+            () = progress.due() => progress.send(),
+            () = stops.any(), if !stopping => {
+                stopping = true;
+                if let Err(error) = runner.tell(&ToRunner::Stop).await {
+                    tracing::debug!(%attempt, %error, "the runner did not hear the stop");
+                }
+            }
+            () = stops.dropped.cancelled(), if kill_at.is_none() => {
+                kill_at = Some(Instant::now() + STOP_TIME);
+            }
+            () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
+                tracing::warn!(%attempt, "the runner did not stop; killing it");
+                break Err(Failure::new(FailureClass::Cancelled, "killed"));
+            }
+        }
+    };
+    let execution = Execution {
+        log: std::mem::take(&mut runner.log).into_bytes(),
+        device: runner.device.clone(),
+        threads: runner.threads,
+        started_ms,
+        end: match end {
+            _ if stops.dropped.is_cancelled() => End::Dropped,
+            Ok(ref end) => end.clone(),
+            Err(ref failure) => End::Failed(failure.clone()),
+        },
+    };
+    let preempted = matches!(&end, Ok(End::Failed(f)) if f.class == FailureClass::Preempted);
+    // A stop that crossed the result in the pipe would hit the next job.
+    if end.is_ok() && (!stopping || preempted) {
+        lent.give_back(runner);
+    }
+    execution
+}
+
+/// The folder of one attempt on the scratch disk.
+#[derive(Debug, Clone)]
+pub(super) struct Workplace {
+    pub(super) root: PathBuf,
+}
+
+impl Workplace {
+    pub(super) fn out(&self) -> PathBuf {
+        self.root.join("out")
+    }
+
+    /// Checkpoints on their way to the store.
+    pub(super) fn outgoing(&self) -> PathBuf {
+        self.root.join("outgoing")
+    }
+
+    /// The checkpoint to resume from.
+    pub(super) fn resume(&self) -> PathBuf {
+        self.root.join("resume")
+    }
+}
+
+/// For provenance alone.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,234 @@
+//! The connection to the coordinator: the one place in the worker that names
+//! wire types.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ablate_proto::message::{FromWorker, Hello, ToWorker};
+use ablate_proto::wire::cluster_client::ClusterClient;
+use ablate_proto::wire::{CoordinatorMessage, InvalidMessage, WorkerMessage};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status, Streaming};
+
+use super::lease::Lease;
+
+/// Messages that wait for the network.
+const QUEUE: usize = 1024;
+/// One try, from the first packet to the `Welcome`.
+const TRY: Duration = Duration::from_secs(5);
+/// A connection that answers nothing for the sum of both is given up.
+const PING_EVERY: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why a session did not come about, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("{0}")]
+    Lost(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Incompatible(#[from] InvalidMessage),
+}
+
+impl From<Status> for LinkError {
+    fn from(status: Status) -> Self {
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Unauthenticated => Self::Refused(message),
+            Code::Unimplemented => Self::Refused(format!(
+                "the server there is not an ablate coordinator: {message}"
+            )),
+            code => Self::Lost(describe(code, &message)),
+        }
+    }
+}
+
+fn describe(code: Code, message: &str) -> String {
+    match message {
+        "" => code.description().to_owned(),
+        message => message.to_owned(),
+    }
+}
+
+/// What the coordinator says first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Welcome {
+    pub(super) lease: Duration,
+    pub(super) heartbeat: Duration,
+    pub(super) store: String,
+}
+
+/// A session that was welcomed.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) tx: mpsc::Sender<FromWorker>,
+    rx: Streaming<CoordinatorMessage>,
+    pub(super) welcome: Welcome,
+    /// What came before the `Welcome`.
+    pub(super) early: Vec<ToWorker>,
+}
+
+impl Link {
+    /// The next message. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<ToWorker, LinkError> {
+        receive(&mut self.rx).await
+    }
+
+    /// Says no more, and waits until the coordinator has heard it all.
+    pub(super) async fn finish(self) {
+        let Self { tx, mut rx, .. } = self;
+        drop(tx);
+        let ended = async { while receive(&mut rx).await.is_ok() {} };
+        if tokio::time::timeout(Duration::from_millis(500), ended)
+            .await
+            .is_err()
+        {
+            tracing::debug!("the coordinator did not end the session in time");
+        }
+    }
+}
+
+/// A worker's connection maker.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    endpoint: Endpoint,
+    lease: Arc<Lease>,
+}
+
+/// The first session did not come about in time.
+#[derive(Debug)]
+pub(super) struct GaveUp {
+    pub(super) tries: u32,
+    pub(super) last: String,
+}
+
+/// Why [`Connector::connect`] returned without a link.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    GaveUp(GaveUp),
+    Fatal(LinkError),
+}
+
+impl Connector {
+    pub(super) fn new(address: String, lease: Arc<Lease>) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(address)?
+            .connect_timeout(TRY)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true);
+        Ok(Self { endpoint, lease })
+    }
+
+    /// The session has ended: nothing is covered until there is another.
+    pub(super) fn closed(&self) {
+        self.lease.close();
+    }
+
+    /// Whether the session missed its own heartbeats.
+    pub(super) fn lapsed(&self) -> bool {
+        self.lease.lapsed(Instant::now())
+    }
+
+    /// Tries until there is a session, with jittered pauses of 50 ms to 2 s;
+    /// no longer than `limit`, where there is one.
+    pub(super) async fn connect(
+        self,
+        hello: Hello,
+        limit: Option<Duration>,
+    ) -> Result<Link, ConnectError> {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(50))
+            .with_max_delay(Duration::from_secs(2))
+            .without_max_times()
+            .with_jitter();
+        let mut pauses = pauses.build();
+        let begun = Instant::now();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let last = match tokio::time::timeout(TRY, self.open(hello.clone())).await {
+                Ok(Ok(link)) => return Ok(link),
+                Ok(Err(LinkError::Lost(why))) => why,
+                Ok(Err(fatal)) => return Err(ConnectError::Fatal(fatal)),
+                Err(_) => format!("no answer within {} s", TRY.as_secs()),
+            };
+            let pause = pauses.next().unwrap_or(Duration::from_secs(2));
+            tracing::debug!(tries, error = last, ?pause, "no session yet");
+            if limit.is_some_and(|limit| begun.elapsed() + pause > limit) {
+                return Err(ConnectError::GaveUp(GaveUp { tries, last }));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn open(&self, hello: Hello) -> Result<Link, LinkError> {
+        let channel = self.endpoint.connect().await;
+        let channel = channel.map_err(|e| LinkError::Lost(innermost(&e)))?;
+        let (tx, rx) = mpsc::channel(QUEUE);
+        let number = self.lease.connecting();
+        let lease = self.lease.clone();
+        // Runs when the connection takes the message, not when it is queued.
+        let outgoing = ReceiverStream::new(rx).map(move |message: FromWorker| {
+            if let FromWorker::Hello(_) | FromWorker::Heartbeat { .. } = message {
+                lease.renewed(number, Instant::now());
+            }
+            WorkerMessage::from(message)
+        });
+        let first = tx.send(FromWorker::Hello(hello)).await;
+        first.map_err(|_| LinkError::Lost("the connection closed at once".to_owned()))?;
+        let mut client = ClusterClient::new(channel);
+        let mut rx = client.session(outgoing).await?.into_inner();
+        let mut early = Vec::new();
+        loop {
+            match receive(&mut rx).await? {
+                ToWorker::Welcome {
+                    lease_ms,
+                    heartbeat_ms,
+                    store,
+                } => {
+                    let welcome = Welcome {
+                        lease: Duration::from_millis(lease_ms.into()),
+                        heartbeat: Duration::from_millis(heartbeat_ms.max(1).into()),
+                        store,
+                    };
+                    self.lease.welcomed(number, Instant::now(), welcome.lease);
+                    return Ok(Link {
+                        tx,
+                        rx,
+                        welcome,
+                        early,
+                    });
+                }
+                other @ (ToWorker::Assign { .. } | ToWorker::Drop { .. } | ToWorker::Ack { .. }) => {
+                    early.push(other);
+                }
+            }
+        }
+    }
+}
+
+async fn receive(rx: &mut Streaming<CoordinatorMessage>) -> Result<ToWorker, LinkError> {
+    let message = rx.message().await?;
+    let message =
+        message.ok_or_else(|| LinkError::Lost("the coordinator ended the session".to_owned()))?;
+    Ok(message.try_into()?)
+}
+
+/// tonic says "transport error"; the reason lies below.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,399 @@
+//! The agent's loop: one task that owns what is held, feeds the session, and
+//! never waits for the network, the store or a runner.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ablate_proto::failure::Failure;
+use ablate_proto::id::AttemptId;
+use ablate_proto::message::{FromWorker, Hello, Progress, ToWorker};
+use ablate_proto::task::Task;
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{AgentError, Opener};
+use super::attempt::{Context, Report, drive};
+use super::held::Held;
+use super::job::Stops;
+use super::rpc::{ConnectError, Connector, Link, LinkError};
+
+/// After the last acknowledgement, for assignments that crossed the farewell.
+const FAREWELL: Duration = Duration::from_millis(150);
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Link, ConnectError>> + Send>>;
+
+/// What the loop is told.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// `holding` is filled in for each session.
+    pub(super) hello: Hello,
+    pub(super) address: String,
+    pub(super) connect_timeout: Duration,
+    pub(super) grace: Duration,
+    pub(super) idle_exit: Option<Duration>,
+}
+
+enum Line {
+    Down(Connecting),
+    Up(Box<Link>),
+}
+
+pub(super) struct Session {
+    terms: Terms,
+    opener: Opener,
+    connector: Connector,
+    line: Line,
+    /// The store's URL and what was made of it, from the first `Welcome` on.
+    opened: Option<(String, Arc<Context>)>,
+    held: Held,
+    attempts: JoinSet<Option<Report>>,
+    names: HashMap<Id, AttemptId>,
+    progress: mpsc::Receiver<(AttemptId, Progress)>,
+    draining: CancellationToken,
+    /// When the grace period ends, once the worker is going.
+    deadline: Option<Instant>,
+    /// Why it is going, unless it was asked to.
+    fatal: Option<AgentError>,
+    beat_at: Instant,
+    idle_since: Instant,
+}
+
+impl Session {
+    pub(super) fn new(
+        terms: Terms,
+        opener: Opener,
+        connector: Connector,
+        progress: mpsc::Receiver<(AttemptId, Progress)>,
+    ) -> Self {
+        let first = connector
+            .clone()
+            .connect(terms.hello.clone(), Some(terms.connect_timeout));
+        let now = Instant::now();
+        Self {
+            terms,
+            opener,
+            connector,
+            line: Line::Down(Box::pin(first)),
+            opened: None,
+            held: Held::default(),
+            attempts: JoinSet::new(),
+            names: HashMap::new(),
+            progress,
+            draining: CancellationToken::new(),
+            deadline: None,
+            fatal: None,
+            beat_at: now,
+            idle_since: now,
+        }
+    }
+
+    /// Runs until the worker has gone: everything handed back, or the grace
+    /// period over.
+    pub(super) async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), AgentError> {
+        loop {
+            self.send_reports();
+            if self.is_finished() {
+                break;
+            }
+            let idle_at = self.idle_at();
+            let (up, blocked) = (self.is_up(), self.blocked());
+            tokio::select! {
+                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
+                step = advance(&mut self.line) => match step {
+                    Step::Connected(link) => self.connected(link).await?,
+                    Step::Failed(error) => return Err(self.no_session(error)),
+                    Step::Message(message) => self.message(message),
+                    Step::Lost(error) => self.lost(error)?,
+                },
+                Some((attempt, progress)) = self.progress.recv() => {
+                    self.try_send(FromWorker::Progress(attempt, progress));
+                }
+                () = sleep_until(self.beat_at), if up => self.beat(),
+                () = room(blocked) => {}
+                () = shutdown.cancelled(), if self.deadline.is_none() => {
+                    tracing::info!(holding = self.held.len(), "asked to go; handing back");
+                    self.drain();
+                }
+                () = sleep_until(idle_at.unwrap_or(self.idle_since)), if idle_at.is_some() => {
+                    tracing::info!("no work for a while; going");
+                    self.drain();
+                }
+                () = sleep_until(self.deadline.unwrap_or(self.idle_since)), if self.deadline.is_some() => {
+                    if !self.held.is_empty() {
+                        tracing::warn!(holding = self.held.len(), "grace is over; leaving the rest");
+                    }
+                    break;
+                }
+            }
+        }
+        self.farewell().await;
+        self.fatal.take().map_or(Ok(()), Err)
+    }
+
+    /// Ends all attempts at once; returns when none is left.
+    pub(super) async fn close(mut self) -> Option<Arc<Context>> {
+        self.attempts.shutdown().await;
+        self.opened.take().map(|(_, context)| context)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.deadline.is_some() && self.held.is_empty()
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self.line, Line::Up(_))
+    }
+
+    /// The connection, while reports wait for room in it.
+    fn blocked(&self) -> Option<mpsc::Sender<FromWorker>> {
+        match &self.line {
+            Line::Up(link) if self.held.has_reports() => Some(link.tx.clone()),
+            Line::Up(_) | Line::Down(_) => None,
+        }
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        let idle = self.held.is_empty() && self.opened.is_some() && self.deadline.is_none();
+        let after = self.terms.idle_exit.filter(|_| idle)?;
+        Some(self.idle_since + after)
+    }
+
+    async fn connected(&mut self, link: Box<Link>) -> Result<(), AgentError> {
+        let url = &link.welcome.store;
+        match &self.opened {
+            Some((known, _)) if known != url => {
+                return Err(AgentError::OtherStore {
+                    known: known.clone(),
+                    named: url.clone(),
+                });
+            }
+            Some(_) => {}
+            None => {
+                let context = self.opener.open(url).await?;
+                self.opened = Some((url.clone(), context));
+                self.idle_since = Instant::now();
+            }
+        }
+        tracing::info!(
+            coordinator = self.terms.address,
+            holding = self.held.len(),
+            "session with the coordinator"
+        );
+        self.beat_at = Instant::now() + link.welcome.heartbeat;
+        let mut link = link;
+        let early = std::mem::take(&mut link.early);
+        self.line = Line::Up(link);
+        self.held.reconnected();
+        for message in early {
+            self.message(message);
+        }
+        if self.deadline.is_some() {
+            self.beat();
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Assign { attempt, task } => self.assigned(attempt, task),
+            ToWorker::Drop { attempt, reason } => {
+                let held = self.forget(attempt);
+                tracing::info!(task = %attempt.task.short(), attempt = attempt.number, held, reason, "dropped");
+            }
+            ToWorker::Ack { attempt, accepted } => {
+                self.forget(attempt);
+                if !accepted {
+                    tracing::info!(task = %attempt.task.short(), attempt = attempt.number, "report refused as out of date");
+                }
+            }
+            ToWorker::Welcome { .. } => tracing::warn!("a second welcome; ignored"),
+        }
+    }
+
+    fn forget(&mut self, attempt: AttemptId) -> bool {
+        self.idle_since = Instant::now();
+        self.held.forget(attempt)
+    }
+
+    fn assigned(&mut self, attempt: AttemptId, task: Task) {
+        let Some(dropped) = self.held.begin(attempt) else {
+            return;
+        };
+        let Some((_, context)) = &self.opened else {
+            return;
+        };
+        if self.deadline.is_some() {
+            self.held.report(attempt, Report::preempted());
+            return;
+        }
+        tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = task.label, "assigned");
+        let stops = Stops {
+            dropped,
+            draining: self.draining.clone(),
+        };
+        let work = Box::pin(drive(context.clone(), attempt, task, stops));
+        let id = self.attempts.spawn(work).id();
+        self.names.insert(id, attempt);
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Option<Report>), JoinError>) {
+        let (id, report) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                let failure = Failure::bug(format!("the agent failed at this task: {error}"));
+                (error.id(), Some(Report::Fail(failure)))
+            }
+        };
+        let attempt = self.names.remove(&id);
+        if let (Some(attempt), Some(report)) = (attempt, report) {
+            if let Report::Fail(failure) = &report {
+                tracing::info!(task = %attempt.task.short(), attempt = attempt.number, %failure, "failed");
+            }
+            self.held.report(attempt, report);
+        }
+    }
+
+    fn lost(&mut self, error: LinkError) -> Result<(), AgentError> {
+        match error {
+            LinkError::Lost(why) => {
+                tracing::warn!(why, holding = self.held.len(), "session lost; connecting again");
+                self.reconnect();
+            }
+            LinkError::Refused(reason) => return Err(AgentError::Refused { reason }),
+            // Others understand it: everything goes back to them.
+            LinkError::Incompatible(what) => {
+                self.fatal = Some(AgentError::Incompatible(what));
+                self.drain();
+            }
+        }
+        Ok(())
+    }
+
+    fn no_session(&self, error: ConnectError) -> AgentError {
+        match error {
+            ConnectError::GaveUp(gave_up) => AgentError::Unreachable {
+                address: self.terms.address.clone(),
+                tries: gave_up.tries,
+                last: gave_up.last,
+            },
+            ConnectError::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
+            ConnectError::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
+                AgentError::Refused { reason }
+            }
+        }
+    }
+
+    fn reconnect(&mut self) {
+        self.connector.closed();
+        let hello = Hello {
+            holding: self.held.ids(),
+            ..self.terms.hello.clone()
+        };
+        let connecting = self.connector.clone().connect(hello, None);
+        self.line = Line::Down(Box::pin(connecting));
+    }
+
+    fn beat(&mut self) {
+        let Line::Up(link) = &self.line else {
+            return;
+        };
+        if self.connector.lapsed() {
+            tracing::warn!("no heartbeat for as long as the lease; asking what is still wanted");
+            self.reconnect();
+            return;
+        }
+        self.beat_at = Instant::now() + link.welcome.heartbeat;
+        self.try_send(FromWorker::Heartbeat {
+            holding: self.held.ids(),
+            draining: self.deadline.is_some(),
+        });
+    }
+
+    /// What finds no room is lost: the next one says more.
+    fn try_send(&self, message: FromWorker) {
+        if let Line::Up(link) = &self.line
+            && link.tx.try_send(message).is_err()
+        {
+            tracing::debug!("the connection is slow; a message was left out");
+        }
+    }
+
+    fn send_reports(&mut self) {
+        let Line::Up(link) = &self.line else {
+            return;
+        };
+        while let Ok(place) = link.tx.try_reserve() {
+            match self.held.next_report() {
+                Some(report) => place.send(report),
+                None => return,
+            }
+        }
+    }
+
+    /// Takes no more tasks and hands back what is held.
+    fn drain(&mut self) {
+        if self.deadline.is_none() {
+            self.deadline = Some(Instant::now() + self.terms.grace);
+            self.draining.cancel();
+            self.beat();
+        }
+    }
+
+    /// Hands back what was assigned while the worker took its leave.
+    async fn farewell(&mut self) {
+        let until = Instant::now() + FAREWELL;
+        loop {
+            self.send_reports();
+            if !self.is_up() {
+                return;
+            }
+            tokio::select! {
+                step = advance(&mut self.line) => match step {
+                    Step::Message(message) => self.message(message),
+                    Step::Connected(_) | Step::Failed(_) | Step::Lost(_) => return,
+                },
+                () = sleep_until(until) => break,
+            }
+        }
+        let nowhere: Connecting = Box::pin(std::future::pending());
+        if let Line::Up(link) = std::mem::replace(&mut self.line, Line::Down(nowhere)) {
+            link.finish().await;
+        }
+    }
+}
+
+enum Step {
+    Connected(Box<Link>),
+    Failed(ConnectError),
+    Message(ToWorker),
+    Lost(LinkError),
+}
+
+/// The next thing that happens on the line. Cancel safe.
+async fn advance(line: &mut Line) -> Step {
+    match line {
+        Line::Down(connecting) => match connecting.await {
+            Ok(link) => Step::Connected(Box::new(link)),
+            Err(error) => Step::Failed(error),
+        },
+        Line::Up(link) => match link.next().await {
+            Ok(message) => Step::Message(message),
+            Err(error) => Step::Lost(error),
+        },
+    }
+}
+
+/// Waits until a connection that was full takes another message.
+async fn room(blocked: Option<mpsc::Sender<FromWorker>>) {
+    if let Some(tx) = blocked
+        && tx.reserve().await.is_ok()
+    {
+        return;
+    }
+    // Nothing to send, or the session has ended; its other half says why.
+    std::future::pending().await
+}
