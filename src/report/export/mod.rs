@@ -1,0 +1,5 @@
+//! The report's numbers for other programs.
+
+pub(super) mod csv;
+pub(super) mod json;
+pub(super) mod latex;

@@ -1,0 +1,84 @@
+//! Colours of the figures: Okabe and Ito's, which colour-blind readers can
+//! tell apart, each with a marker and dashes of its own.
+//!
+//! The SVG carries the hexadecimal names below, and the page's style sheet
+//! replaces each by a variable, so that light and dark mode both read well.
+
+use std::fmt::Write;
+
+use plotters::style::RGBColor;
+
+struct Hue {
+    light: (u8, u8, u8),
+    dark: (u8, u8, u8),
+    dashes: &'static str,
+}
+
+const fn hue(light: (u8, u8, u8), dark: (u8, u8, u8), dashes: &'static str) -> Hue {
+    Hue {
+        light,
+        dark,
+        dashes,
+    }
+}
+
+const HUES: [Hue; 7] = [
+    hue((0x00, 0x72, 0xb2), (0x5a, 0xb0, 0xee), "none"),
+    hue((0xd5, 0x5e, 0x00), (0xf2, 0x8c, 0x4b), "28 14"),
+    hue((0x00, 0x9e, 0x73), (0x35, 0xc9, 0x9c), "8 12"),
+    hue((0xb8, 0x5c, 0x94), (0xe3, 0x9b, 0xc6), "36 12 8 12"),
+    hue((0xc9, 0x8a, 0x00), (0xf0, 0xb8, 0x3c), "16 10"),
+    hue((0x3a, 0x9f, 0xd6), (0x86, 0xcf, 0xf7), "44 14"),
+    hue((0x4a, 0x4a, 0x4a), (0xcf, 0xcc, 0xc6), "4 10"),
+];
+
+/// Text on axes.
+pub(super) const TEXT: RGBColor = RGBColor(0x10, 0x10, 0x10);
+pub(super) const GRID: RGBColor = RGBColor(0xee, 0xee, 0xee);
+pub(super) const AXIS: RGBColor = RGBColor(0xaa, 0xaa, 0xaa);
+/// The ground that figures stand on.
+pub(super) const GROUND: RGBColor = RGBColor(0xfe, 0xfe, 0xfe);
+
+pub(crate) fn slots() -> usize {
+    HUES.len()
+}
+
+pub(super) fn colour(slot: usize) -> RGBColor {
+    let (r, g, b) = HUES[slot % HUES.len()].light;
+    RGBColor(r, g, b)
+}
+
+fn hex((r, g, b): (u8, u8, u8)) -> String {
+    format!("#{r:02X}{g:02X}{b:02X}")
+}
+
+/// Rules that map the SVG's colours to the page's.
+pub(crate) fn style_sheet() -> String {
+    let (mut light, mut dark, mut rules) = (String::new(), String::new(), String::new());
+    for (i, hue) in HUES.iter().enumerate() {
+        let name = hex(hue.light);
+        let _ = write!(light, "--s{i}:{};", hex(hue.light));
+        let _ = write!(dark, "--s{i}:{};", hex(hue.dark));
+        let _ = write!(
+            rules,
+            ".chart [stroke=\"{name}\"]{{stroke:var(--s{i})}}\
+             .chart [fill=\"{name}\"]{{fill:var(--s{i})}}\
+             .chart polyline[stroke=\"{name}\"]{{stroke-dasharray:{}}}",
+            hue.dashes
+        );
+    }
+    for (colour, variable) in [
+        (TEXT, "muted"),
+        (GRID, "grid"),
+        (AXIS, "axis"),
+        (GROUND, "card"),
+    ] {
+        let name = hex((colour.0, colour.1, colour.2));
+        let _ = write!(
+            rules,
+            ".chart [stroke=\"{name}\"]{{stroke:var(--{variable})}}\
+             .chart [fill=\"{name}\"]{{fill:var(--{variable})}}"
+        );
+    }
+    format!(":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}")
+}

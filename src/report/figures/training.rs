@@ -1,0 +1,197 @@
+//! `training`: small multiples over the training step, and histograms as
+//! ridges.
+
+use ablate_coordinator::sweep::plan::Figure;
+use ablate_proto::artifact::MetricRow;
+use maud::{Markup, html};
+
+use super::chart::{FINE, Frame};
+use super::ridges::ridges;
+use super::scale::Scale;
+use super::{Drawn, Kind, chart, marks, palette};
+use crate::report::format;
+use crate::report::page::cell::task_link;
+use crate::report::study::Study;
+
+pub(super) const KIND: Kind = Kind {
+    name: "training",
+    draw,
+};
+
+/// Ridge panels are large; more tasks than this are not shown.
+const MAX_RIDGES: usize = 6;
+
+/// A training run.
+struct Run {
+    task: usize,
+    slot: usize,
+    label: String,
+}
+
+fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
+    if study.stage(&figure.stage).is_none() {
+        return Err(format!("the sweep has no stage “{}”", figure.stage));
+    }
+    let cells = study.cells(&figure.stage);
+    let mut runs = Vec::new();
+    let mut notes = Vec::new();
+    let by_seed = cells.len() == 1;
+    for (i, cell) in cells.iter().enumerate() {
+        for (j, &task) in cell.tasks.iter().enumerate() {
+            let outcome = &study.outcomes[task];
+            let place = format::coordinates(&cell.coordinates);
+            let seed = format!("seed {}", study.seed(task));
+            let label = match (place.is_empty(), cell.tasks.len()) {
+                (true, _) => seed,
+                (false, 1) => place,
+                (false, _) => format!("{place}, {seed}"),
+            };
+            match outcome.curves.is_empty() {
+                false => runs.push(Run {
+                    task,
+                    slot: if by_seed { j } else { i } % palette::slots(),
+                    label,
+                }),
+                true => notes.push(format!("No curves of {label}: {}.", why(study, task))),
+            }
+        }
+    }
+    let (scalars, vectors) = metrics(study, &runs, &figure.metrics);
+    if scalars.is_empty() && vectors.is_empty() {
+        let first = notes.first().map_or("no task has curves", String::as_str);
+        return Err(first.trim_end_matches('.').to_owned());
+    }
+    let mut panels: Vec<Markup> = Vec::new();
+    for name in &scalars {
+        panels.push(scalar(study, &runs, name));
+    }
+    for name in &vectors {
+        if runs.len() > MAX_RIDGES {
+            let shown = format::metric(name);
+            notes.push(format!("{shown}: the first {MAX_RIDGES} of {} runs.", runs.len()));
+        }
+        for run in runs.iter().take(MAX_RIDGES) {
+            let rows = rows(study, run.task, name).filter(|row| !row.values.is_empty());
+            let label = (runs.len() > 1).then_some(run.label.as_str());
+            panels.extend(ridges(&rows.collect::<Vec<_>>(), name, label));
+        }
+    }
+    let mut legend: Vec<(usize, String)> = Vec::new();
+    if runs.len() > 1 {
+        legend.extend(runs.iter().map(|run| (run.slot, run.label.clone())));
+        // Replicates share their point's colour.
+        if !by_seed {
+            legend.clear();
+            for (i, cell) in cells.iter().enumerate() {
+                if runs.iter().any(|run| cell.tasks.contains(&run.task)) {
+                    let label = format::coordinates(&cell.coordinates);
+                    legend.push((i % palette::slots(), label));
+                }
+            }
+        }
+    }
+    Ok(Drawn {
+        panels,
+        layout: "small",
+        legend,
+        notes,
+        values: Some(html! {
+            p {
+                "Every step of these curves is in " code { "report.json" } ", by task: "
+                @for (i, run) in runs.iter().enumerate() {
+                    @if i > 0 { ", " }
+                    (task_link(study, run.task)) " (" (run.label) ")"
+                }
+                "."
+            }
+        }),
+    })
+}
+
+fn why(study: &Study, task: usize) -> String {
+    let outcome = &study.outcomes[task];
+    match (&outcome.gap, outcome.remarks.first()) {
+        (Some(gap), _) => format!("{}: {}", gap.class, gap.cause),
+        (None, Some(remark)) => remark.clone(),
+        (None, None) => "the task left no metrics.jsonl".to_owned(),
+    }
+}
+
+fn rows<'a>(study: &'a Study, task: usize, name: &'a str) -> impl Iterator<Item = &'a MetricRow> {
+    let curves = study.outcomes[task].curves.iter();
+    curves.filter(move |row| row.name == name && row.step.is_some())
+}
+
+/// Scalar and vector metrics to show, in the order asked for.
+fn metrics(study: &Study, runs: &[Run], wanted: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut scalars, mut vectors) = (Vec::new(), Vec::new());
+    for run in runs {
+        for row in &study.outcomes[run.task].curves {
+            let names = match row.values.is_empty() {
+                true => &mut scalars,
+                false => &mut vectors,
+            };
+            let asked = wanted.is_empty() || wanted.contains(&row.name);
+            if row.step.is_some() && asked && !names.contains(&row.name) {
+                names.push(row.name.clone());
+            }
+        }
+    }
+    if !wanted.is_empty() {
+        scalars.sort_by_key(|name| wanted.iter().position(|w| w == name));
+    }
+    (scalars, vectors)
+}
+
+fn scalar(study: &Study, runs: &[Run], name: &str) -> Markup {
+    let paths: Vec<(usize, Vec<(f64, f64)>)> = runs
+        .iter()
+        .map(|run| {
+            let points = rows(study, run.task, name).filter_map(|row| {
+                let value = row.value.filter(|v| v.is_finite())?;
+                Some((row.step? as f64, value))
+            });
+            (run.slot, points.collect())
+        })
+        .collect();
+    let unit = runs
+        .iter()
+        .find_map(|run| rows(study, run.task, name).next())
+        .map_or("", |row| row.unit.as_str());
+    let all = || paths.iter().flat_map(|(_, path)| path);
+    let least = |pick: fn(&(f64, f64)) -> f64| all().map(pick).fold(f64::INFINITY, f64::min);
+    let most = |pick: fn(&(f64, f64)) -> f64| all().map(pick).fold(f64::NEG_INFINITY, f64::max);
+    let (low, high) = (least(|p| p.1), most(|p| p.1));
+    if low > high {
+        return html! {};
+    }
+    let y = match low > 0.0 && high / low > 100.0 {
+        true => Scale::decades(low, high),
+        false => Scale::linear(low, high, 4),
+    };
+    let name = format::metric_in(name, unit);
+    let log = y.log;
+    let frame = Frame {
+        width: 330,
+        height: 210,
+        left: 44,
+        x: Scale::linear(least(|p| p.0).min(0.0), most(|p| p.0), 4),
+        y,
+        x_name: "step".to_owned(),
+        label: format!("{name} over the training steps"),
+        grid: true,
+    };
+    let svg = chart::draw(&frame, &[], |chart| {
+        for (slot, path) in &paths {
+            let points = path.iter().map(|(x, y)| (*x, frame.y.at(*y))).collect();
+            marks::line(chart, *slot, FINE.unsigned_abs() * 2, points)?;
+        }
+        Ok(())
+    });
+    html! {
+        div.panel {
+            div.y-name { (name) @if log { span.muted { " log scale" } } }
+            (svg)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A number on the page: its digits, its interval, and the links to the
+//! tasks it comes from.
+
+use maud::{Markup, html};
+
+use crate::report::format;
+use crate::report::stats::{Interval, Method};
+use crate::report::study::{Measure, Study};
+
+/// Name of a task's place on the page.
+pub(crate) fn task_anchor(study: &Study, task: usize) -> String {
+    let key = study.plan.tasks[task].task.key.to_string();
+    format!("t-{}", &key[..16])
+}
+
+pub(crate) fn task_href(study: &Study, task: usize) -> String {
+    format!("#{}", task_anchor(study, task))
+}
+
+/// Where a task's result comes from, in a line.
+fn source(study: &Study, task: usize) -> String {
+    let key = study.plan.tasks[task].task.key.short();
+    let seed = study.seed(task);
+    match &study.outcomes[task].manifest {
+        Some(manifest) => {
+            let attempt = manifest.attempt.number;
+            format!("task {key}, attempt {attempt}, seed {seed}")
+        }
+        None => format!("task {key}, seed {seed}: no result"),
+    }
+}
+
+/// A task by the first digits of its key.
+pub(crate) fn task_link(study: &Study, task: usize) -> Markup {
+    let key = study.plan.tasks[task].task.key.short();
+    html! { a.task href=(task_href(study, task)) title=(source(study, task)) { (key) } }
+}
+
+/// A measurement as text: mean and interval.
+pub(crate) fn text(measure: &Measure) -> String {
+    match (measure.mean, measure.interval) {
+        (None, _) => "—".to_owned(),
+        (Some(mean), None) => format::number(mean, &measure.unit),
+        (Some(mean), Some(interval)) => match interval.method {
+            Method::StudentT => {
+                let half = (interval.high - interval.low) / 2.0;
+                format::spread(mean, half, &measure.unit)
+            }
+            Method::Wilson => {
+                let value = format::number(mean, &measure.unit);
+                format!("{value} {}", bounds(interval, &measure.unit))
+            }
+        },
+    }
+}
+
+fn bounds(interval: Interval, unit: &str) -> String {
+    let bound = |v: f64| match interval.method {
+        Method::Wilson => format!("{v:.3}"),
+        Method::StudentT => format::number(v, unit),
+    };
+    format!("[{}, {}]", bound(interval.low), bound(interval.high))
+}
+
+/// A measurement with its links. `intervals`: whether there is room for them.
+pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Markup {
+    let Some(mean) = measure.mean else {
+        let why = format::clean(measure.why_missing());
+        let first = measure.missing.first().map(|(task, _)| *task);
+        return html! {
+            @match first {
+                Some(task) => a.none href=(task_href(study, task)) title=(why) { "—" },
+                None => span.none title=(why) { "—" },
+            }
+        };
+    };
+    let samples = measure.samples.as_slice();
+    let Some(first) = samples.first() else {
+        return html! { span.none { "—" } };
+    };
+    let lost = measure.missing.len();
+    let mut title = source(study, first.task);
+    if let Some(n) = first.n {
+        title = format!("{title}, n = {n}");
+    }
+    if let (Some(interval), false) = (measure.interval, intervals) {
+        let bounds = bounds(interval, &measure.unit);
+        title = format!("{title}; {} {bounds}", interval.method.words());
+    }
+    let (main, aside) = match measure.interval {
+        Some(i) if i.method == Method::StudentT && intervals => {
+            let half = (i.high - i.low) / 2.0;
+            (format::spread(mean, half, &measure.unit), None)
+        }
+        Some(i) if intervals => {
+            let value = format::number(mean, &measure.unit);
+            (value, Some(bounds(i, &measure.unit)))
+        }
+        _ => (format::number(mean, &measure.unit), None),
+    };
+    html! {
+        a.num href=(task_href(study, first.task)) title=(title) { (main) }
+        @if let Some(aside) = aside { span.interval { (aside) } }
+        @if samples.len() > 1 && intervals {
+            span.seeds {
+                @for sample in samples {
+                    a href=(task_href(study, sample.task)) title={
+                        (source(study, sample.task)) ": "
+                        (format::number(sample.value, &measure.unit))
+                    } { (study.seed(sample.task)) }
+                }
+            }
+        }
+        @if lost > 0 {
+            span.lost title=(format::clean(measure.why_missing())) {
+                (lost) " of " (lost + samples.len()) " seeds missing"
+            }
+        }
+    }
+}

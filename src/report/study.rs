@@ -1,0 +1,246 @@
+//! What was planned and what came of it, and how to ask for measurements:
+//! stage → cells (coordinates) → replicates.
+
+use std::collections::BTreeMap;
+
+use ablate_coordinator::sweep::plan::{Plan, Stage};
+use ablate_proto::artifact::{Direction, Manifest, MetricRow};
+use ablate_proto::status::SweepStatus;
+use serde_json::Value;
+
+use super::gap::Gap;
+use super::load::Images;
+use super::stats::{Interval, is_rate, mean, student_t, wilson};
+
+#[derive(Debug)]
+pub(crate) struct Study {
+    pub plan: Plan,
+    pub sweep_file: Option<String>,
+    pub status: Option<SweepStatus>,
+    /// One a task of the plan, in its order.
+    pub outcomes: Vec<Outcome>,
+    pub remarks: Vec<String>,
+}
+
+/// What a task left in the store.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub manifest: Option<Manifest>,
+    /// Present exactly when the manifest is not.
+    pub gap: Option<Gap>,
+    pub curves: Vec<MetricRow>,
+    pub images: Images,
+    /// Files that could not be used.
+    pub remarks: Vec<String>,
+}
+
+pub(crate) type Coordinates = BTreeMap<String, Value>;
+
+/// One combination of the axis values that enter a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Cell {
+    pub coordinates: Coordinates,
+    /// Indices of the replicates' tasks. Kinds that draw no random numbers
+    /// have one task for all seeds.
+    pub tasks: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    pub task: usize,
+    pub value: f64,
+    pub n: Option<u64>,
+}
+
+/// A metric of a cell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Measure {
+    pub unit: String,
+    pub direction: Direction,
+    pub samples: Vec<Sample>,
+    /// Replicates without a value, each with the reason.
+    pub missing: Vec<(usize, String)>,
+    pub mean: Option<f64>,
+    pub interval: Option<Interval>,
+}
+
+impl Measure {
+    pub(crate) fn why_missing(&self) -> &str {
+        self.missing.first().map_or("not measured", |(_, why)| why)
+    }
+}
+
+/// Cells that differ in one axis only.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// The other axes, fixed.
+    pub others: Coordinates,
+    pub cells: Vec<Cell>,
+}
+
+impl Study {
+    pub(crate) fn stage(&self, name: &str) -> Option<&Stage> {
+        self.plan.stages.iter().find(|stage| stage.name == name)
+    }
+
+    /// The cells of a stage in the order of the axes' values.
+    pub(crate) fn cells(&self, stage: &str) -> Vec<Cell> {
+        let axes = self.stage(stage).map_or(&[][..], |stage| &stage.axes);
+        let mut cells: Vec<Cell> = Vec::new();
+        let mut index: BTreeMap<String, usize> = BTreeMap::new();
+        for point in &self.plan.points {
+            let Some(task) = point.tasks.get(stage) else {
+                continue;
+            };
+            let coordinates: Coordinates = point
+                .coordinates
+                .iter()
+                .filter(|(name, _)| axes.contains(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            let id = format!("{coordinates:?}");
+            let at = *index.entry(id).or_insert_with(|| {
+                cells.push(Cell {
+                    coordinates,
+                    tasks: Vec::new(),
+                });
+                cells.len() - 1
+            });
+            if !cells[at].tasks.contains(task) {
+                cells[at].tasks.push(*task);
+            }
+        }
+        cells.sort_by_cached_key(|cell| {
+            let rank = |axis: &str| cell.coordinates.get(axis).map(|v| self.rank(axis, v));
+            let ranks = self.plan.axes.iter().map(|axis| rank(&axis.name));
+            ranks.collect::<Vec<_>>()
+        });
+        cells
+    }
+
+    /// Position of a value on its axis.
+    pub(crate) fn rank(&self, axis: &str, value: &Value) -> usize {
+        let axis = self.plan.axes.iter().find(|a| a.name == axis);
+        axis.and_then(|a| a.values.iter().position(|v| v == value))
+            .unwrap_or(usize::MAX)
+    }
+
+    /// Splits cells into lines along an axis. Axes that move together with it
+    /// do not separate lines.
+    pub(crate) fn lines(&self, cells: &[Cell], along: &str) -> Vec<Line> {
+        let Some(first) = cells.first() else {
+            return Vec::new();
+        };
+        let linked: Vec<&String> = first
+            .coordinates
+            .keys()
+            .filter(|axis| *axis == along || follows(cells, axis, along))
+            .collect();
+        let mut lines: Vec<Line> = Vec::new();
+        for cell in cells {
+            let mut others = cell.coordinates.clone();
+            others.retain(|axis, _| !linked.contains(&axis));
+            match lines.iter_mut().find(|line| line.others == others) {
+                Some(line) => line.cells.push(cell.clone()),
+                None => lines.push(Line {
+                    others,
+                    cells: vec![cell.clone()],
+                }),
+            }
+        }
+        for line in &mut lines {
+            line.cells.sort_by_key(|cell| {
+                let value = cell.coordinates.get(along);
+                value.map(|v| self.rank(along, v))
+            });
+        }
+        lines
+    }
+
+    /// A final metric of a task, or why there is none.
+    pub(crate) fn row(&self, task: usize, metric: &str) -> Result<&MetricRow, String> {
+        let outcome = &self.outcomes[task];
+        let Some(manifest) = &outcome.manifest else {
+            let gap = outcome.gap.as_ref();
+            return Err(gap.map_or_else(
+                || "no result".to_owned(),
+                |gap| format!("{}: {}", gap.class, gap.cause),
+            ));
+        };
+        let rows = manifest.metrics.iter().filter(|row| row.name == metric);
+        rows.max_by_key(|row| row.step.unwrap_or(u64::MAX))
+            .ok_or_else(|| format!("the task did not report “{metric}”"))
+    }
+
+    pub(crate) fn measure(&self, cell: &Cell, metric: &str) -> Measure {
+        let mut measure = Measure::default();
+        for &task in &cell.tasks {
+            match self.row(task, metric) {
+                Err(why) => measure.missing.push((task, why)),
+                Ok(row) => {
+                    measure.unit.clone_from(&row.unit);
+                    measure.direction = row.direction;
+                    match row.value.filter(|v| v.is_finite()) {
+                        Some(value) => measure.samples.push(Sample {
+                            task,
+                            value,
+                            n: row.n,
+                        }),
+                        None => {
+                            let why = row.note.as_deref().unwrap_or("has no single value");
+                            measure.missing.push((task, why.to_owned()));
+                        }
+                    }
+                }
+            }
+        }
+        let values: Vec<f64> = measure.samples.iter().map(|s| s.value).collect();
+        measure.mean = mean(&values);
+        measure.interval = match measure.samples.as_slice() {
+            [Sample { value, n, .. }] => n
+                .filter(|n| is_rate(*value, &measure.unit, *n))
+                .and_then(|n| wilson(*value, n)),
+            _ => student_t(&values),
+        };
+        measure
+    }
+
+    /// Names of the scalar metrics of a stage in order of first appearance.
+    pub(crate) fn metrics(&self, cells: &[Cell]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for task in cells.iter().flat_map(|cell| &cell.tasks) {
+            for row in self.outcomes[*task].manifest.iter().flat_map(|m| &m.metrics) {
+                if row.values.is_empty() && !names.contains(&row.name) {
+                    names.push(row.name.clone());
+                }
+            }
+        }
+        names
+    }
+
+    /// Seeds that the tasks of a plan's points run under.
+    pub(crate) fn seed(&self, task: usize) -> u64 {
+        self.plan.tasks[task].task.seed
+    }
+}
+
+/// Whether each value of `along` goes with one value of `axis`.
+fn follows(cells: &[Cell], axis: &str, along: &str) -> bool {
+    cells.iter().all(|a| {
+        cells.iter().all(|b| {
+            a.coordinates.get(along) != b.coordinates.get(along)
+                || a.coordinates.get(axis) == b.coordinates.get(axis)
+        })
+    }) && distinct(cells, axis) > 1
+}
+
+fn distinct(cells: &[Cell], axis: &str) -> usize {
+    let mut seen: Vec<Option<&Value>> = Vec::new();
+    for cell in cells {
+        let value = cell.coordinates.get(axis);
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen.len()
+}
