@@ -10,6 +10,7 @@ mod runner;
 mod signals;
 mod status;
 mod submit;
+mod verdicts;
 mod watch;
 mod worker;
 
@@ -127,7 +128,7 @@ impl Cli {
         match self.command {
             Command::Plan(args) => plan::plan(&context, &args),
             Command::Config(command) => config::config(&context, &origins, &command),
-            Command::Runner(args) => runner::runner(&args),
+            Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
             Command::Coordinator(_) => block_on(coordinator::coordinator(&context)),
             Command::Worker(args) => block_on(worker::worker(&context, &args)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ablate_proto::id::SweepId;
 use clap::Args;
 
-use super::{Context, Flags, StoreArgs};
+use super::{Context, Flags, StoreArgs, verdicts};
 use crate::exit::{CliResult, Exit, OrExit};
 use crate::{lines, report, store};
 
@@ -39,7 +39,7 @@ pub(super) async fn report(context: &Context, args: &ReportArgs) -> CliResult {
     let written = report::write(store, &sweep, &folder)
         .await
         .or_exit(Exit::Usage)?;
-    let passed = written.verdicts.iter().all(report::Verdict::passed);
+    let passed = verdicts::all_pass(&written.verdicts);
     if context.json {
         lines::json(&serde_json::json!({
             "sweep": sweep,
@@ -47,7 +47,7 @@ pub(super) async fn report(context: &Context, args: &ReportArgs) -> CliResult {
             "verdicts": written.verdicts,
         }));
     } else {
-        lines::line(report::verdict_lines(&written.verdicts));
+        lines::line(verdicts::table(&written.verdicts));
         lines::line(written.html.display());
     }
     Ok(if args.check && !passed {

@@ -7,7 +7,7 @@ use ablate_proto::status::{Submitted, SweepStatus};
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Flags, StoreArgs, SweepArgs, flag, signals, watch};
+use super::{Context, Flags, StoreArgs, SweepArgs, flag, signals, verdicts, watch};
 use crate::cluster::EmbeddedCluster;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::progress::Progress;
@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
     let (submitted, last, written) = reported?;
     let seconds = started.elapsed().as_secs_f64();
     show(context, &submitted, &last, &written, seconds);
-    let passed = written.verdicts.iter().all(report::Verdict::passed);
+    let passed = verdicts::all_pass(&written.verdicts);
     Ok(match watch::exit(last.state) {
         Exit::Done if args.check && !passed => Exit::Failed,
         exit => exit,
@@ -120,7 +120,7 @@ fn show(
             eprintln!("failed: {}: {}", lines::printable(&row.label), lines::printable(&failure.to_string()));
         }
     }
-    lines::line(report::verdict_lines(&written.verdicts));
+    lines::line(verdicts::table(&written.verdicts));
     lines::line(format_args!(
         "{} of {} tasks done ({} reused, {} failed) in {seconds:.1} s",
         last.done, last.tasks, submitted.reused, last.failed

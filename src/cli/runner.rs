@@ -3,6 +3,8 @@
 use ablate_worker::runner::{self, RunnerSettings};
 use clap::Args;
 
+use crate::exit::Exit;
+
 #[derive(Args)]
 pub(super) struct RunnerArgs {
     /// Threads of this runner
@@ -12,11 +14,12 @@ pub(super) struct RunnerArgs {
     checkpoint_seconds: f64,
 }
 
-/// Ends the process with the runner's own exit code.
-pub(super) fn runner(args: &RunnerArgs) -> ! {
+/// Runs until the worker closes this process's standard input.
+pub(super) fn runner(args: &RunnerArgs) -> Exit {
     let settings = RunnerSettings {
         threads: args.threads,
         checkpoint_seconds: args.checkpoint_seconds,
     };
-    runner::main(settings).exit_process()
+    runner::main(settings);
+    Exit::Done
 }
