@@ -86,7 +86,11 @@ impl InplaceOp2 for Update<'_> {
         };
         let moments = &mut **self.moments.borrow_mut();
         if parameter.len() != grad.len() || moments.m.len() != grad.len() {
-            bail!("a gradient of {} for {} values", grad.len(), parameter.len());
+            bail!(
+                "a gradient of {} for {} values",
+                grad.len(),
+                parameter.len()
+            );
         }
         let (b1, b2) = (BETA1 as f32, BETA2 as f32);
         let moments = moments.m.iter_mut().zip(moments.v.iter_mut());
@@ -130,7 +134,10 @@ mod tests {
         }
         let got: Vec<f32> = var.as_tensor().to_vec1().unwrap();
         for (got, expected) in got.iter().zip(expected) {
-            assert!((f64::from(*got) - expected).abs() < 1e-4, "{got} {expected}");
+            assert!(
+                (f64::from(*got) - expected).abs() < 1e-4,
+                "{got} {expected}"
+            );
         }
     }
 }

@@ -118,9 +118,7 @@ impl Layer {
         };
         let form = match self.plan.kind {
             Kind::Linear => Form::Linear,
-            Kind::Conv(window) => {
-                Form::Conv(unfold(window, self.plan.inputs, (x.h, x.w), (h, w)))
-            }
+            Kind::Conv(window) => Form::Conv(unfold(window, self.plan.inputs, (x.h, x.w), (h, w))),
             Kind::Transposed(window) => {
                 Form::Transposed(unfold(window, self.plan.outputs, (h, w), (x.h, x.w)))
             }
@@ -259,7 +257,12 @@ impl Fused {
                     let rows = x.len() / self.inputs;
                     let patches = gather(&u, g, &mut columns);
                     let patches = Matrix::new(patches, rows, patch);
-                    product(&mut gw, Matrix::new(x, rows, self.inputs).t(), patches, true);
+                    product(
+                        &mut gw,
+                        Matrix::new(x, rows, self.inputs).t(),
+                        patches,
+                        true,
+                    );
                     if let Some(gx) = gxs.next() {
                         product(gx, patches, w.t(), false);
                     }

@@ -168,7 +168,10 @@ fn activations_have_the_slope_of_their_values() {
             let grad = grads.get(&var).unwrap().sum_all().unwrap();
             let numeric = (at(x + 1e-2) - at(x - 1e-2)) / 2e-2;
             let grad = grad.to_scalar::<f32>().unwrap();
-            assert!((grad - numeric).abs() < 1e-3, "{act:?} {x}: {grad} {numeric}");
+            assert!(
+                (grad - numeric).abs() < 1e-3,
+                "{act:?} {x}: {grad} {numeric}"
+            );
         }
     }
 }
