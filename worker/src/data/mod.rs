@@ -1,1 +1,9 @@
-//! To be written.
+//! What stages read and write: images, datasets, tokens, pictures, and the
+//! named arrays that every artefact's files are made of.
+
+pub(crate) mod arrays;
+pub(crate) mod dataset;
+pub(crate) mod digits;
+pub(crate) mod images;
+pub(crate) mod picture;
+pub(crate) mod tokens;

@@ -1,1 +1,9 @@
-//! To be written.
+//! Model families. A family is a file here and one line below; a model file,
+//! `model.safetensors`, says in its header which family it is of and how it is
+//! built, and holds exactly the parameters of that architecture.
+
+pub(crate) mod arvm;
+pub(crate) mod autoencoder;
+
+/// The file of a model in its artefact.
+pub(crate) const FILE: &str = "model.safetensors";

@@ -1,4 +1,111 @@
 //! The child process of a slot: executes one stage after another, so that a
 //! crash costs that one task.
+//!
+//! Standard input and output carry the messages of `protocol`; standard error
+//! is the log. It knows nothing of the coordinator or the store.
 
+pub(crate) mod checkpoint;
+pub(crate) mod context;
+pub(crate) mod failure;
+mod job;
 pub(crate) mod protocol;
+
+use std::io::{BufRead as _, Write as _};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use self::protocol::{FromRunner, Job, ToRunner};
+
+/// What the agent decides for its runner.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunnerSettings {
+    /// Threads for tensor work. The agent also sets `RAYON_NUM_THREADS`, since
+    /// the matrix products of candle read it.
+    pub threads: usize,
+    pub checkpoint_seconds: f64,
+}
+
+impl Default for RunnerSettings {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            checkpoint_seconds: 30.0,
+        }
+    }
+}
+
+/// Exit status when a message could not be understood: the agent is another
+/// version.
+const BAD_MESSAGE: i32 = 2;
+
+/// Runs jobs until standard input closes, and then ends the process at once.
+#[must_use]
+pub fn main(settings: RunnerSettings) -> ExitCode {
+    let threads = settings.threads.max(1);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    if let Err(error) = pool.build_global() {
+        tracing::warn!(%error, "the thread pool keeps its size");
+    }
+    job::note_panics();
+    let checkpoint_every =
+        Duration::try_from_secs_f64(settings.checkpoint_seconds.max(0.0)).unwrap_or(Duration::MAX);
+    let (jobs, queue) = channel();
+    thread::spawn(move || listen(&jobs));
+    send(&FromRunner::Ready {
+        device: "cpu".to_owned(),
+        threads,
+    });
+    for (job, stop) in queue {
+        let last = job::run(job, stop, checkpoint_every, Box::new(|m| send(&m)));
+        send(&last);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Reads messages. A stop reaches every job that was sent before it and has
+/// not ended.
+fn listen(jobs: &Sender<(Job, Arc<AtomicBool>)>) {
+    let mut stops: Vec<Weak<AtomicBool>> = Vec::new();
+    for line in std::io::stdin().lock().lines() {
+        let message = line
+            .map_err(|e| e.to_string())
+            .and_then(|line| serde_json::from_str::<ToRunner>(&line).map_err(|e| e.to_string()));
+        match message {
+            Ok(ToRunner::Run(job)) => {
+                let stop = Arc::new(AtomicBool::new(false));
+                stops.retain(|stop| stop.strong_count() > 0);
+                stops.push(Arc::downgrade(&stop));
+                if jobs.send((*job, stop)).is_err() {
+                    break;
+                }
+            }
+            Ok(ToRunner::Stop) => {
+                for stop in stops.iter().filter_map(Weak::upgrade) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message of the agent cannot be understood");
+                std::process::exit(BAD_MESSAGE);
+            }
+        }
+    }
+    // The agent is gone: whatever runs here has nobody to report to.
+    std::process::exit(0);
+}
+
+fn send(message: &FromRunner) {
+    let mut out = std::io::stdout().lock();
+    let written = serde_json::to_writer(&mut out, message)
+        .map_err(std::io::Error::from)
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
+    if let Err(error) = written {
+        tracing::error!(%error, "the agent does not listen any more");
+        std::process::exit(0);
+    }
+}

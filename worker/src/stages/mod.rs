@@ -1,1 +1,55 @@
-//! To be written.
+//! The stages, one file a kind and one line in `of`. A stage reads its inputs'
+//! folders, writes its artefact's files, and returns its final metrics; the
+//! same job twice gives the same bytes.
+
+mod arvm;
+mod autoencoder;
+mod dataset;
+mod decoder;
+mod encode;
+mod evaluate;
+mod noop;
+mod reconstruction;
+mod sample;
+mod training;
+
+use ablate_proto::artifact::MetricRow;
+use ablate_proto::failure::Failure;
+use ablate_proto::stage::StageKind;
+
+use crate::runner::context::Context;
+
+/// Runs a stage.
+pub(crate) type Run = fn(&mut Context) -> Result<Vec<MetricRow>, Failure>;
+
+/// The code of a kind.
+pub(crate) fn of(kind: StageKind) -> Run {
+    match kind {
+        StageKind::Dataset => dataset::run,
+        StageKind::Autoencoder => autoencoder::run,
+        StageKind::Decoder => decoder::run,
+        StageKind::Encode => encode::run,
+        StageKind::Arvm => arvm::run,
+        StageKind::Sample => sample::run,
+        StageKind::Evaluate => evaluate::run,
+        StageKind::Noop => noop::run,
+    }
+}
+
+/// Takes the spec of one kind out of a context.
+macro_rules! spec {
+    ($context:expr, $kind:ident) => {
+        match $context.spec() {
+            ablate_proto::stage::StageSpec::$kind(spec) => spec.clone(),
+            other => {
+                let (expected, got) = (ablate_proto::stage::StageKind::$kind, other.kind());
+                let why = format!("the stage {expected} was given the spec of a {got}");
+                return Err(ablate_proto::failure::Failure::bug(why));
+            }
+        }
+    };
+}
+use spec;
+
+#[cfg(test)]
+mod tests;

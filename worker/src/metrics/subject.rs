@@ -1,0 +1,98 @@
+//! A model with everything that its metrics share, computed once: latents,
+//! and reconstructions with noise, without, and from signs alone.
+
+use ablate_proto::stage::NoiseSpec;
+use candle_core::Result;
+
+use crate::data::images::Images;
+use crate::models::autoencoder::{Autoencoder, Latents};
+use crate::nn::noise;
+use crate::nn::rng::stream;
+
+/// How much measuring is worth.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// Noise draws per image.
+    pub(crate) noise_draws: usize,
+    /// Draws per pair, for the overlap coefficient (F8).
+    pub(crate) overlap_draws: usize,
+    /// Random pairs, and as many nearest ones.
+    pub(crate) overlap_pairs: usize,
+    pub(crate) memorised_db: f64,
+}
+
+impl Budget {
+    /// For curves over training: a few per cent of a training step's time per
+    /// hundred steps.
+    pub(crate) const CURVES: Self = Self {
+        noise_draws: 1,
+        overlap_draws: 256,
+        overlap_pairs: 16,
+        memorised_db: 30.0,
+    };
+}
+
+pub(crate) struct Subject<'a> {
+    pub(super) model: &'a Autoencoder,
+    pub(super) train: &'a Images,
+    pub(super) held_out: Option<&'a Images>,
+    pub(super) seed: u64,
+    pub(super) budget: Budget,
+    /// Means of the training images, without noise.
+    pub(super) latents: Latents,
+    /// d(z), d(sign z), and d(z + σε) for each draw of the noise.
+    pub(crate) clean: Images,
+    pub(super) binarised: Images,
+    pub(crate) noisy: Vec<Images>,
+}
+
+impl<'a> Subject<'a> {
+    /// # Errors
+    /// When the images are not of the model's size.
+    pub(crate) fn new(
+        model: &'a Autoencoder,
+        train: &'a Images,
+        held_out: Option<&'a Images>,
+        seed: u64,
+        budget: Budget,
+    ) -> Result<Self> {
+        let latents = model.latents(train)?;
+        Self::of_latents(model, latents, train, held_out, seed, budget)
+    }
+
+    /// With latents that are known already.
+    ///
+    /// # Errors
+    /// When the latents are not of the model's size.
+    pub(crate) fn of_latents(
+        model: &'a Autoencoder,
+        latents: Latents,
+        train: &'a Images,
+        held_out: Option<&'a Images>,
+        seed: u64,
+        budget: Budget,
+    ) -> Result<Self> {
+        let spec = &model.arch.noise;
+        let noisy = (0..budget.noise_draws as u64).map(|draw| {
+            let mut rng = stream(seed, "measured noise", draw);
+            let noise = noise::draw(spec, &mut rng, latents.data.len());
+            let sum = latents.data.iter().zip(&noise).map(|(z, e)| z + e);
+            model.images(&latents.with(sum.collect()))
+        });
+        Ok(Self {
+            noisy: noisy.collect::<Result<_>>()?,
+            clean: model.images(&latents)?,
+            binarised: model.images(&latents.binarised())?,
+            model,
+            train,
+            held_out,
+            seed,
+            budget,
+            latents,
+        })
+    }
+
+    pub(super) fn noise(&self) -> &NoiseSpec {
+        &self.model.arch.noise
+    }
+}

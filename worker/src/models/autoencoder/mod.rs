@@ -1,0 +1,246 @@
+//! The autoencoder of science.md §3.1: a generic builder that gives Tables 4
+//! and 5 and the small nets of §6.
+//!
+//! Encoder `[n, c, s, s]` → latent means `[n·h·w, NoD]`, h = s/2^d; decoder
+//! back. The latent activation ψ belongs to the encoder; noise is added by
+//! whoever trains or measures.
+
+mod arch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ablate_proto::failure::Failure;
+use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use arch::Arch;
+
+use crate::data::arrays::{self, Array};
+use crate::data::images::Images;
+use crate::nn::layer::{Layer, Rows};
+use crate::nn::params::{self, Named, Values};
+use crate::runner::failure::OrFail as _;
+
+/// Images that go through a network at a time, outside of training.
+pub(crate) const CHUNK: usize = 128;
+
+const FAMILY: &str = "autoencoder";
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    family: String,
+    arch: Arch,
+}
+
+#[derive(Debug)]
+pub(crate) struct Autoencoder {
+    pub(crate) arch: Arch,
+    encoder: Vec<Layer>,
+    decoder: Vec<Layer>,
+    /// Parameters by name, encoder first.
+    pub(crate) encoder_named: Named,
+    pub(crate) decoder_named: Named,
+}
+
+/// Latent means, `[n, h·w·NoD]`: site by site, channels side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Latents {
+    pub(crate) n: usize,
+    /// Sites along one side.
+    pub(crate) side: usize,
+    pub(crate) channels: usize,
+    pub(crate) data: Vec<f32>,
+}
+
+impl Latents {
+    /// Elements of one image's latent.
+    pub(crate) fn size(&self) -> usize {
+        self.side * self.side * self.channels
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.data.chunks_exact(self.size().max(1))
+    }
+
+    pub(crate) fn first(&self, n: usize) -> Self {
+        let n = n.min(self.n);
+        Self {
+            n,
+            data: self.data[..n * self.size()].to_vec(),
+            ..*self
+        }
+    }
+
+    /// +1 for z ≥ 0, else −1.
+    pub(crate) fn binarised(&self) -> Self {
+        let sign = |z: &f32| if *z >= 0.0 { 1.0 } else { -1.0 };
+        self.with(self.data.iter().map(sign).collect())
+    }
+
+    /// The same latents with other values.
+    pub(crate) fn with(&self, data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), self.data.len(), "as many values as before");
+        Self { data, ..*self }
+    }
+}
+
+impl Autoencoder {
+    /// A fresh model, PyTorch's default initialisation from `seed`.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub(crate) fn fresh(arch: Arch, seed: u64) -> Result<Self> {
+        let plans = arch.encoder().into_iter().chain(arch.decoder());
+        let values = plans.flat_map(|plan| params::initial(&plan, seed));
+        Self::build(arch, values.collect())
+    }
+
+    /// The same encoder with a fresh decoder.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub(crate) fn with_fresh_decoder(self, seed: u64) -> Result<Self> {
+        let mut values = params::export(&self.encoder_named)?;
+        for plan in self.arch.decoder() {
+            values.extend(params::initial(&plan, seed));
+        }
+        Self::build(self.arch, values)
+    }
+
+    fn build(arch: Arch, mut values: BTreeMap<String, Values>) -> Result<Self> {
+        let (mut encoder_named, mut decoder_named) = (Vec::new(), Vec::new());
+        Ok(Self {
+            encoder: params::layers(&arch.encoder(), &mut values, &mut encoder_named)?,
+            decoder: params::layers(&arch.decoder(), &mut values, &mut decoder_named)?,
+            encoder_named,
+            decoder_named,
+            arch,
+        })
+    }
+
+    /// Reads the model in `folder`.
+    ///
+    /// # Errors
+    /// When the file is absent or does not hold exactly such a model.
+    pub(crate) fn read(folder: &Path) -> std::result::Result<Self, Failure> {
+        let (header, mut file) = arrays::read::<Header>(&folder.join(super::FILE))?;
+        if header.family != FAMILY {
+            let why = format!("it is of the family {}, not {FAMILY}", header.family);
+            return Err(file.wrong(why).into());
+        }
+        let arch = header.arch;
+        let mut shapes = params::shapes(&arch.encoder());
+        shapes.extend(params::shapes(&arch.decoder()));
+        let values = file.parameters(&shapes)?;
+        file.finish()?;
+        Self::build(arch, values).or_bug("building a model from its file")
+    }
+
+    /// Writes the whole model into `folder`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write(&self, folder: &Path) -> std::result::Result<(), Failure> {
+        let mut values = params::export(&self.encoder_named).or_bug("copying parameters")?;
+        values.extend(params::export(&self.decoder_named).or_bug("copying parameters")?);
+        let header = Header {
+            family: FAMILY.to_owned(),
+            arch: self.arch.clone(),
+        };
+        let arrays = values
+            .into_iter()
+            .map(|(k, v)| (k, Array::f32(&v.shape, v.data)));
+        Ok(arrays::write(
+            &folder.join(super::FILE),
+            &header,
+            &arrays.collect(),
+        )?)
+    }
+
+    /// Latent means of images.
+    ///
+    /// # Errors
+    /// When the images are not of the model's size.
+    pub(crate) fn encode(&self, images: &Rows) -> Result<Rows> {
+        self.encoder
+            .iter()
+            .try_fold(images.clone(), |x, layer| layer.forward(&x))
+    }
+
+    /// Images of latents, not yet clamped.
+    ///
+    /// # Errors
+    /// When the latents are not of the model's size.
+    pub(crate) fn decode(&self, latents: &Rows) -> Result<Rows> {
+        self.decoder
+            .iter()
+            .try_fold(latents.clone(), |x, layer| layer.forward(&x))
+    }
+
+    /// Latent means of all images, a chunk at a time, without a graph.
+    ///
+    /// # Errors
+    /// As `encode`.
+    pub(crate) fn latents(&self, images: &Images) -> Result<Latents> {
+        let side = self.arch.latent_side();
+        let mut data = Vec::with_capacity(images.n * side * side * self.arch.latent_channels);
+        for start in (0..images.n).step_by(CHUNK) {
+            let n = CHUNK.min(images.n - start);
+            let chunk = Images {
+                n,
+                data: images.data[start * images.size()..(start + n) * images.size()].to_vec(),
+                ..*images
+            };
+            let rows = self.encode(&chunk.rows()?)?;
+            data.extend(rows.data.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(Latents {
+            n: images.n,
+            side,
+            channels: self.arch.latent_channels,
+            data,
+        })
+    }
+
+    /// Images of all latents, a chunk at a time, clamped to [−1, 1].
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub(crate) fn images(&self, latents: &Latents) -> Result<Images> {
+        let [channels, h, w] = self.arch.image;
+        let mut data = Vec::with_capacity(latents.n * channels * h * w);
+        for start in (0..latents.n).step_by(CHUNK) {
+            let n = CHUNK.min(latents.n - start);
+            let size = latents.size();
+            let chunk = &latents.data[start * size..(start + n) * size];
+            let rows = self.decode(&latent_rows(chunk, n, &self.arch)?)?;
+            data.extend(Images::from_rows(&rows)?.data);
+        }
+        Ok(Images {
+            n: latents.n,
+            channels,
+            h,
+            w,
+            data,
+        })
+    }
+}
+
+/// Latent values of `n` images as rows of sites.
+///
+/// # Errors
+/// When the values are not those of `n` latents.
+pub(crate) fn latent_rows(values: &[f32], n: usize, arch: &Arch) -> Result<Rows> {
+    let (side, channels) = (arch.latent_side(), arch.latent_channels);
+    let data = Tensor::from_slice(values, (n * side * side, channels), &Device::Cpu)?;
+    Ok(Rows {
+        data,
+        n,
+        h: side,
+        w: side,
+    })
+}
+
+#[cfg(test)]
+mod tests;

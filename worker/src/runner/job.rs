@@ -1,0 +1,97 @@
+//! One job from start to end, in a thread of its own: graphs need a large
+//! stack, and a panic shall cost the job alone.
+
+use std::any::Any;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ablate_proto::artifact::MetricRow;
+use ablate_proto::failure::Failure;
+
+use super::context::{Context, Report};
+use super::protocol::{FromRunner, Job};
+use crate::stages;
+
+/// candle walks its graphs by recursion.
+const STACK: usize = 256 << 20;
+
+/// Where the last panic happened; its message comes with the payload.
+static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps the place of panics for the failures' causes. The usual message
+/// still goes to standard error.
+pub(super) fn note_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(ToString::to_string);
+        *PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        usual(info);
+    }));
+}
+
+/// Runs a job and returns its last message: done or failed.
+pub(crate) fn run(
+    job: Job,
+    stop: Arc<AtomicBool>,
+    checkpoint_every: Duration,
+    report: Report,
+) -> FromRunner {
+    let attempt = job.attempt;
+    let started = Instant::now();
+    tracing::info!(task = %job.task.key.short(), attempt = attempt.number,
+        label = job.task.label, "stage starts");
+    let stage = move || {
+        let run = stages::of(job.task.spec.kind());
+        let mut context = Context::new(job, stop, checkpoint_every, report);
+        let metrics = run(&mut context)?;
+        Ok((metrics, context.resumed_from()))
+    };
+    let result = thread::Builder::new()
+        .name("stage".to_owned())
+        .stack_size(STACK)
+        .spawn(stage)
+        .map_err(|e| Failure::transient(format!("starting a thread for the stage: {e}")))
+        .and_then(|thread| thread.join().unwrap_or_else(|panic| Err(panicked(&*panic))));
+    let seconds = started.elapsed().as_secs_f64();
+    last_message(attempt, seconds, result)
+}
+
+fn last_message(
+    attempt: ablate_proto::id::AttemptId,
+    seconds: f64,
+    result: Result<(Vec<MetricRow>, Option<u64>), Failure>,
+) -> FromRunner {
+    match result {
+        Ok((metrics, resumed_from)) => {
+            tracing::info!(seconds, "stage is done");
+            FromRunner::Done {
+                attempt,
+                metrics,
+                seconds,
+                resumed_from,
+            }
+        }
+        Err(failure) => {
+            tracing::warn!(seconds, %failure, "stage failed");
+            FromRunner::Failed { attempt, failure }
+        }
+    }
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Failure {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    let mut place = PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    Failure::bug(match place.take() {
+        Some(place) => format!("the stage panicked at {place}: {message}"),
+        None => format!("the stage panicked: {message}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

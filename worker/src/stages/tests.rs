@@ -1,0 +1,199 @@
+//! Whole stages on small configurations: the same bytes twice, and the same
+//! bytes after an interruption.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ablate_proto::artifact::MetricRow;
+use ablate_proto::failure::{Failure, FailureClass};
+use ablate_proto::id::AttemptId;
+use ablate_proto::stage::{AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, StageSpec};
+use ablate_proto::task::Task;
+
+use crate::runner::context::Context;
+use crate::runner::protocol::{FromRunner, Job};
+
+/// A folder in which stages leave their artefacts by name.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+struct Outcome {
+    result: Result<Vec<MetricRow>, Failure>,
+    checkpoint: Option<PathBuf>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn job(&self, name: &str, spec: impl Into<StageSpec>, inputs: &[(&str, &str)]) -> Job {
+        let task = Task::new(name.into(), spec.into(), 0, vec![]);
+        let out = self.dir.path().join(name).join("out");
+        std::fs::create_dir_all(&out).unwrap();
+        let folder = |from: &str| self.dir.path().join(from).join("out");
+        let inputs = inputs
+            .iter()
+            .map(|(role, from)| ((*role).to_owned(), folder(from)));
+        Job {
+            attempt: AttemptId {
+                task: task.key,
+                number: 1,
+            },
+            task,
+            inputs: inputs.collect(),
+            out,
+            checkpoint: None,
+        }
+    }
+
+    fn run(&self, name: &str, spec: impl Into<StageSpec>, inputs: &[(&str, &str)]) -> Metrics {
+        let rows = execute(self.job(name, spec, inputs), None).result.unwrap();
+        Metrics(rows)
+    }
+
+    fn bytes(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+        files(&self.dir.path().join(name).join("out"))
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Metrics(Vec<MetricRow>);
+
+impl Metrics {
+    fn get(&self, name: &str) -> f64 {
+        let row = self.0.iter().find(|row| row.name == name);
+        let row = row.unwrap_or_else(|| panic!("no {name}"));
+        row.value.unwrap_or_else(|| panic!("{row:?}"))
+    }
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap());
+    entries
+        .map(|e| {
+            let bytes = std::fs::read(e.path()).unwrap();
+            (e.file_name().into_string().unwrap(), bytes)
+        })
+        .collect()
+}
+
+/// Runs a job; stops it once `stop_at` steps are done.
+fn execute(job: Job, stop_at: Option<u64>) -> Outcome {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    let (send, received) = std::sync::mpsc::channel();
+    let report = move |message: FromRunner| {
+        if let FromRunner::Progress { step, .. } = &message
+            && stop_at.is_some_and(|at| *step >= at)
+        {
+            asked.store(true, Ordering::Relaxed);
+        }
+        send.send(message).unwrap();
+    };
+    let run = super::of(job.task.spec.kind());
+    let mut context = Context::new(job, stop, Duration::from_secs(3600), Box::new(report));
+    let result = run(&mut context);
+    drop(context);
+    let checkpoint = received.iter().filter_map(|message| match message {
+        FromRunner::Checkpoint { path, .. } => Some(path),
+        _ => None,
+    });
+    Outcome {
+        result,
+        checkpoint: checkpoint.last(),
+    }
+}
+
+fn small_data() -> DatasetSpec {
+    DatasetSpec {
+        images: 12,
+        held_out: 6,
+        ..DatasetSpec::default()
+    }
+}
+
+fn small_autoencoder() -> AutoencoderSpec {
+    AutoencoderSpec {
+        channels: vec![6],
+        wide: 8,
+        latent_channels: 3,
+        decoder_in: 8,
+        decoder_front: 6,
+        refine: 3,
+        steps: 9,
+        batch: 5,
+        learning_rate: 2e-3,
+        log_every: 3,
+        ..AutoencoderSpec::default()
+    }
+}
+
+fn small_decoder() -> DecoderSpec {
+    DecoderSpec {
+        sigma: 0.5,
+        steps: 6,
+        batch: 5,
+        learning_rate: 2e-3,
+        log_every: 2,
+        ..DecoderSpec::default()
+    }
+}
+
+#[test]
+fn the_same_job_twice_leaves_the_same_bytes() {
+    let run = || {
+        let bench = Bench::new();
+        bench.run("data", small_data(), &[]);
+        let ae = bench.run("ae", small_autoencoder(), &[("data", "data")]);
+        let inputs = [("data", "data"), ("encoder", "ae")];
+        let decoder = bench.run("decoder", small_decoder(), &inputs);
+        bench.run("codes", EncodeSpec {}, &inputs);
+        let bytes = ["data", "ae", "decoder", "codes"].map(|name| bench.bytes(name));
+        (ae, decoder, bytes)
+    };
+    let (first, second) = (run(), run());
+    assert!(first == second);
+}
+
+#[test]
+fn an_interrupted_training_ends_as_if_it_had_not_been() {
+    let bench = Bench::new();
+    bench.run("data", small_data(), &[]);
+    let whole = bench.run("whole", small_autoencoder(), &[("data", "data")]);
+    let job = bench.job("part", small_autoencoder(), &[("data", "data")]);
+    // Progress without rows is thinned out: rows come at steps 3, 6 and 9.
+    let stopped = execute(job.clone(), Some(3));
+    assert_eq!(stopped.result.unwrap_err().class, FailureClass::Preempted);
+    let again = Job {
+        checkpoint: stopped.checkpoint,
+        ..job
+    };
+    assert!(again.checkpoint.is_some());
+    std::fs::remove_dir_all(&again.out).unwrap();
+    std::fs::create_dir_all(&again.out).unwrap();
+    let resumed = execute(again, None).result.unwrap();
+    assert_eq!(Metrics(resumed), whole);
+    assert!(bench.bytes("part") == bench.bytes("whole"));
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_a_bug_with_its_step() {
+    let bench = Bench::new();
+    bench.run("data", small_data(), &[]);
+    let spec = AutoencoderSpec {
+        learning_rate: 1e30,
+        steps: 60,
+        ..small_autoencoder()
+    };
+    let failure = execute(bench.job("ae", spec, &[("data", "data")]), None);
+    let failure = failure.result.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Bug);
+    assert!(failure.cause.contains("step"), "{failure}");
+}
