@@ -83,7 +83,11 @@ impl EmbeddedCluster {
 
     fn spawn_worker(&self, settings: &Settings, log: &Path) -> anyhow::Result<Child> {
         let program = std::env::current_exe().context("finding this program's own file")?;
-        let log = File::options().create(true).append(true).open(log).with_context(|| format!("making {}", log.display()))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("making {}", log.display()))?;
         Command::new(program)
             .args(["worker", "--with-parent", "--slots", "1", "--join"])
             .arg(&self.address)

@@ -80,7 +80,9 @@ impl Bars {
     fn new() -> Self {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(0));
-        total.set_style(style("{bar:32.cyan/dim} {pos}/{len} tasks  {elapsed_precise}  {msg}"));
+        total.set_style(style(
+            "{bar:32.cyan/dim} {pos}/{len} tasks  {elapsed_precise}  {msg}",
+        ));
         total.enable_steady_tick(Duration::from_millis(500));
         Self {
             all,

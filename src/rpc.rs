@@ -84,6 +84,8 @@ fn refused(status: Status) -> CliError {
 fn invalid(error: InvalidMessage) -> CliError {
     CliError {
         exit: Exit::Refused,
-        error: anyhow::anyhow!("the coordinator's answer makes no sense ({error}): is it of another release?"),
+        error: anyhow::anyhow!(
+            "the coordinator's answer makes no sense ({error}): is it of another release?"
+        ),
     }
 }

@@ -19,7 +19,10 @@ pub(super) async fn cancel(context: &Context, args: &CancelArgs) -> CliResult {
     if context.json {
         lines::json(&serde_json::json!({ "sweep": args.known.sweep, "cancelled": cancelled }));
     } else {
-        lines::line(format_args!("{}: {cancelled} tasks cancelled", args.known.sweep));
+        lines::line(format_args!(
+            "{}: {cancelled} tasks cancelled",
+            args.known.sweep
+        ));
     }
     Ok(Exit::Done)
 }

@@ -115,9 +115,17 @@ fn show(
         }));
         return;
     }
-    for row in last.rows.iter().filter(|row| row.state == ablate_proto::status::TaskState::Failed) {
+    for row in last
+        .rows
+        .iter()
+        .filter(|row| row.state == ablate_proto::status::TaskState::Failed)
+    {
         if let Some(failure) = &row.failure {
-            eprintln!("failed: {}: {}", lines::printable(&row.label), lines::printable(&failure.to_string()));
+            eprintln!(
+                "failed: {}: {}",
+                lines::printable(&row.label),
+                lines::printable(&failure.to_string())
+            );
         }
     }
     lines::line(verdicts::table(&written.verdicts));

@@ -29,7 +29,9 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
 }
 
 fn show(cluster: &ClusterStatus, rows: bool) {
-    let mut table = table(&["sweep", "state", "tasks", "done", "running", "failed", "left"]);
+    let mut table = table(&[
+        "sweep", "state", "tasks", "done", "running", "failed", "left",
+    ]);
     for sweep in &cluster.sweeps {
         table.add_row([
             sweep.sweep.to_string(),
@@ -63,7 +65,9 @@ fn show(cluster: &ClusterStatus, rows: bool) {
 }
 
 fn tasks(rows: &[TaskStatus]) -> Table {
-    let mut table = table(&["task", "key", "state", "attempt", "progress", "time", "cause"]);
+    let mut table = table(&[
+        "task", "key", "state", "attempt", "progress", "time", "cause",
+    ]);
     for row in rows {
         let progress = match row.total {
             0 => String::new(),

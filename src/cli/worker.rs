@@ -101,7 +101,11 @@ fn settings(
         cache_bytes: ours.cache_mib.saturating_mul(1 << 20),
         grace: seconds(ours.grace_seconds, "a grace")?,
         idle_exit: idle_exit.map(|s| seconds(s, "an idle time")).transpose()?,
-        build: format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("ABLATE_REVISION")),
+        build: format!(
+            "{} ({})",
+            env!("CARGO_PKG_VERSION"),
+            env!("ABLATE_REVISION")
+        ),
         ..WorkerSettings::default()
     })
 }

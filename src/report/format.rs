@@ -106,7 +106,11 @@ pub(crate) fn seconds(s: f64) -> String {
     match s {
         s if s < 0.95 => format!("{:.0} ms", s * 1e3),
         s if s < 59.5 => format!("{s:.1} s"),
-        s if s < 3570.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s if s < 3570.0 => format!(
+            "{:.0} min {:02.0} s",
+            (s / 60.0).floor(),
+            (s % 60.0).floor()
+        ),
         s => format!("{:.1} h", s / 3600.0),
     }
 }

@@ -108,7 +108,9 @@ fn check(study: &Study, expectation: &Expectation) -> Verdict {
 fn only_axis(study: &Study, cells: &[Cell]) -> Option<String> {
     let varies = |name: &str| {
         let value = |cell: &Cell| cell.coordinates.get(name).cloned();
-        cells.windows(2).any(|pair| value(&pair[0]) != value(&pair[1]))
+        cells
+            .windows(2)
+            .any(|pair| value(&pair[0]) != value(&pair[1]))
     };
     let mut axes = study.plan.axes.iter().filter(|axis| varies(&axis.name));
     match (axes.next(), axes.next()) {
@@ -306,7 +308,10 @@ fn words(lines: &[Vec<Reading>], unit: &str) -> String {
     let line = |readings: &Vec<Reading>| {
         let numbers: Vec<String> = readings
             .iter()
-            .map(|r| r.mean.map_or_else(|| "—".to_owned(), |m| format::number(m, unit)))
+            .map(|r| {
+                r.mean
+                    .map_or_else(|| "—".to_owned(), |m| format::number(m, unit))
+            })
             .collect();
         let label = readings.first().map_or("", |r| &r.line);
         let colon = if label.is_empty() { "" } else { ": " };

@@ -50,7 +50,9 @@ fn load_from(
     variables: &[(String, String)],
     flags: &[(&str, Value)],
 ) -> Result<Loaded, SettingsError> {
-    let defaults = leaves(&Config::try_from(&Settings::default()).map_err(|e| unreadable("the defaults", &e))?);
+    let defaults = leaves(
+        &Config::try_from(&Settings::default()).map_err(|e| unreadable("the defaults", &e))?,
+    );
     let mut merged = Config::builder();
     let mut origins: BTreeMap<String, String> = defaults
         .keys()
@@ -96,7 +98,9 @@ fn load_from(
 }
 
 fn environment(variables: &[(String, String)]) -> Result<Config, SettingsError> {
-    let ours = variables.iter().filter(|(name, _)| name.starts_with("ABLATE__"));
+    let ours = variables
+        .iter()
+        .filter(|(name, _)| name.starts_with("ABLATE__"));
     let source = Environment::with_prefix("ABLATE")
         .prefix_separator("__")
         .separator("__")
@@ -120,7 +124,9 @@ fn command_line(flags: &[(&str, Value)]) -> Result<Config, SettingsError> {
             .set_override(*key, value)
             .map_err(|e| unreadable("the command line", &e))?;
     }
-    layer.build().map_err(|e| unreadable("the command line", &e))
+    layer
+        .build()
+        .map_err(|e| unreadable("the command line", &e))
 }
 
 /// Dotted keys of all values.
@@ -167,7 +173,10 @@ mod tests {
     }
 
     fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect()
     }
 
     #[test]
@@ -182,7 +191,10 @@ mod tests {
         assert_eq!(loaded.settings.run.workers, 6);
         assert_eq!(loaded.settings.store.url, "s");
         assert_eq!(loaded.origins["run.workers"], "the environment");
-        assert_eq!(loaded.origins["worker.slots"], high.path().display().to_string());
+        assert_eq!(
+            loaded.origins["worker.slots"],
+            high.path().display().to_string()
+        );
         assert_eq!(loaded.origins["store.url"], "the command line");
         assert_eq!(loaded.origins["worker.join"], "default");
     }
@@ -190,10 +202,15 @@ mod tests {
     #[test]
     fn unknown_keys_are_refused_with_their_place_and_the_nearest() {
         let bad = file("[worker]\nslotz = 2\n");
-        let refused = load_from(&[bad.path().to_owned()], &[], &[]).unwrap_err().to_string();
+        let refused = load_from(&[bad.path().to_owned()], &[], &[])
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("worker.slotz"), "{refused}");
         assert!(refused.contains("worker.slots`?"), "{refused}");
-        assert!(refused.contains(&bad.path().display().to_string()), "{refused}");
+        assert!(
+            refused.contains(&bad.path().display().to_string()),
+            "{refused}"
+        );
         let env = variables(&[("ABLATE__WORKER__SLOTZ", "2")]);
         assert!(load_from(&[], &env, &[]).is_err());
     }

@@ -117,7 +117,14 @@ impl Site {
 
     /// A coordinator on this port, or on a free one; ready when this returns.
     pub(crate) fn coordinator(&self, listen: &str) -> Coordinator {
-        let args = ["coordinator", "--json", "--store", "store", "--listen", listen];
+        let args = [
+            "coordinator",
+            "--json",
+            "--store",
+            "store",
+            "--listen",
+            listen,
+        ];
         let mut process = self.spawn(&args, "coordinator.log");
         let stdout = process.0.stdout.take().unwrap();
         let mut line = String::new();

@@ -11,7 +11,10 @@ fn refused(site: &Site, args: &[&str], code: i32, words: &[&str]) {
     assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     for word in words {
-        assert!(stderr.contains(word), "{args:?}: {word:?} is not in {stderr:?}");
+        assert!(
+            stderr.contains(word),
+            "{args:?}: {word:?} is not in {stderr:?}"
+        );
     }
 }
 
@@ -21,16 +24,42 @@ fn sweep_files() {
     refused(&site, &["plan", "nowhere.toml"], 2, &["nowhere.toml"]);
     refused(&site, &["run", "nowhere.toml"], 2, &["nowhere.toml"]);
     refused(&site, &["plan", "."], 2, &["reading the sweep file"]);
-    let stage = |rest: &str| format!("name = \"s\"\n[stages.ae]\nkind = \"autoencoder\"\n[stages.data]\nkind = \"dataset\"\n{rest}");
+    let stage = |rest: &str| {
+        format!(
+            "name = \"s\"\n[stages.ae]\nkind = \"autoencoder\"\n[stages.data]\nkind = \"dataset\"\n{rest}"
+        )
+    };
     for (name, text, words) in [
-        ("key.toml", stage("[stages.d]\nkind = \"decoder\"\nsgima = 1\n"), vec!["key.toml:8", "sgima", "sigma"]),
-        ("top.toml", format!("nmae = \"x\"\n{}", stage("")), vec!["top.toml:1", "nmae", "name"]),
-        ("empty.toml", stage("[axes]\nsigma = []\n"), vec!["empty.toml:7", "sigma"]),
-        ("axis.toml", stage("[axes]\ngama = [3]\n"), vec!["axis.toml:7", "gama"]),
-        ("sigma.toml", stage("[axes]\n\"ae.sigma\" = [1.0, -1]\n"), vec!["sigma.toml:7", "-1"]),
+        (
+            "key.toml",
+            stage("[stages.d]\nkind = \"decoder\"\nsgima = 1\n"),
+            vec!["key.toml:8", "sgima", "sigma"],
+        ),
+        (
+            "top.toml",
+            format!("nmae = \"x\"\n{}", stage("")),
+            vec!["top.toml:1", "nmae", "name"],
+        ),
+        (
+            "empty.toml",
+            stage("[axes]\nsigma = []\n"),
+            vec!["empty.toml:7", "sigma"],
+        ),
+        (
+            "axis.toml",
+            stage("[axes]\ngama = [3]\n"),
+            vec!["axis.toml:7", "gama"],
+        ),
+        (
+            "sigma.toml",
+            stage("[axes]\n\"ae.sigma\" = [1.0, -1]\n"),
+            vec!["sigma.toml:7", "-1"],
+        ),
         (
             "gamma.toml",
-            stage("[stages.codes]\nkind = \"encode\"\n[stages.p]\nkind = \"arvm\"\n[axes]\ngamma = [3, 4]\n"),
+            stage(
+                "[stages.codes]\nkind = \"encode\"\n[stages.p]\nkind = \"arvm\"\n[axes]\ngamma = [3, 4]\n",
+            ),
             vec!["gamma.toml:11", "4", "odd"],
         ),
         ("huge.toml", huge(), vec!["1000000000000"]),
@@ -65,13 +94,33 @@ fn stores_and_ports() {
     let file = file.to_str().unwrap();
     site.write("blocked", "a file where a folder should be");
     refused(&site, &["run", file, "--store", "blocked"], 4, &["blocked"]);
-    refused(&site, &["run", file, "--store", "blocked/below"], 4, &["blocked"]);
-    refused(&site, &["run", file, "--store", "s3://bucket"], 4, &["s3://"]);
+    refused(
+        &site,
+        &["run", file, "--store", "blocked/below"],
+        4,
+        &["blocked"],
+    );
+    refused(
+        &site,
+        &["run", file, "--store", "s3://bucket"],
+        4,
+        &["s3://"],
+    );
     refused(&site, &["report", "nap", "--store", "empty"], 2, &["nap"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    refused(&site, &["coordinator", "--listen", &address], 4, &[&address, "listening"]);
-    refused(&site, &["coordinator", "--listen", "0.0.0.0:0"], 4, &["TLS"]);
+    refused(
+        &site,
+        &["coordinator", "--listen", &address],
+        4,
+        &[&address, "listening"],
+    );
+    refused(
+        &site,
+        &["coordinator", "--listen", "0.0.0.0:0"],
+        4,
+        &["TLS"],
+    );
 }
 
 #[test]
@@ -92,7 +141,12 @@ fn coordinators_that_are_not_there() {
         args.extend(["--join", &address]);
         refused(&site, &args, 3, &[&address, "no coordinator answers"]);
     }
-    refused(&site, &["status", "--join", "not an address"], 2, &["not an address"]);
+    refused(
+        &site,
+        &["status", "--join", "not an address"],
+        2,
+        &["not an address"],
+    );
 }
 
 #[test]
@@ -103,7 +157,12 @@ fn sweeps_that_are_not_there() {
     let file = site.write("nap.toml", sleepers("nap", 1, 0));
     site.json(&["submit", file.to_str().unwrap(), "--join", join, "--json"]);
     refused(&site, &["watch", "nip", "--join", join], 2, &["nip", "nap"]);
-    refused(&site, &["cancel", "nip", "--join", join], 2, &["nip", "nap"]);
+    refused(
+        &site,
+        &["cancel", "nip", "--join", join],
+        2,
+        &["nip", "nap"],
+    );
     refused(&site, &["status", "../nap", "--join", join], 2, &["../nap"]);
 }
 
@@ -111,7 +170,12 @@ fn sweeps_that_are_not_there() {
 fn settings() {
     let site = Site::new();
     site.write("ablate.toml", "[worker]\nslotz = 3\n");
-    refused(&site, &["config", "show"], 2, &["ablate.toml", "slotz", "worker.slots"]);
+    refused(
+        &site,
+        &["config", "show"],
+        2,
+        &["ablate.toml", "slotz", "worker.slots"],
+    );
     site.write("ablate.toml", "[worker]\nslots = 3\n");
     let shown = site.json(&["config", "show", "--json"]);
     assert_eq!(shown["worker.slots"]["value"], 3);

@@ -39,9 +39,7 @@ fn the_same_sweep_twice_gives_the_same_numbers() {
         assert_eq!(done["failed"], 0);
         let report = site.path().join(done["report"].as_str().unwrap());
         let rows = std::fs::read_to_string(report.with_file_name("report.csv")).unwrap();
-        rows.lines()
-            .map(|row| row.to_owned())
-            .collect::<Vec<_>>()
+        rows.lines().map(|row| row.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(csv("1"), csv("2"));
 }
@@ -88,7 +86,10 @@ fn failed_tasks_make_the_exit_code_and_name_their_cause() {
     let output = site.run(&["run", file.to_str().unwrap(), "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let done = crate::support::last_json(&String::from_utf8(output.stdout).unwrap());
-    assert_eq!((&done["failed"], &done["cancelled"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&done["failed"], &done["cancelled"]),
+        (&1.into(), &1.into())
+    );
     let html = std::fs::read_to_string(site.path().join(done["report"].as_str().unwrap())).unwrap();
     assert!(html.contains("bug"));
 }

@@ -8,7 +8,9 @@ use crate::support::{SHORT, Site, quickstart, sleepers};
 
 fn attempts(status: &Value) -> Vec<u64> {
     let rows = status["rows"].as_array().unwrap();
-    rows.iter().map(|row| row["attempt"].as_u64().unwrap()).collect()
+    rows.iter()
+        .map(|row| row["attempt"].as_u64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -20,7 +22,9 @@ fn a_killed_worker_costs_only_what_it_ran() {
     let _b = site.worker(join, "b");
     let file = site.write("nap.toml", sleepers("nap", 8, 700));
     site.json(&["submit", file.to_str().unwrap(), "--join", join, "--json"]);
-    site.wait_for(join, "nap", |s| s["done"].as_u64() >= Some(2) && s["running"].as_u64() >= Some(2));
+    site.wait_for(join, "nap", |s| {
+        s["done"].as_u64() >= Some(2) && s["running"].as_u64() >= Some(2)
+    });
     a.kill();
     let status = site.wait_for(join, "nap", |s| s["state"] == "done");
     let attempts = attempts(&status);
@@ -45,7 +49,9 @@ fn a_killed_coordinator_forgets_nothing_and_running_tasks_go_on() {
     // Long enough for running tasks to end while nobody listens.
     std::thread::sleep(Duration::from_millis(900));
     let _coordinator = site.coordinator(&join);
-    let after = site.wait_for(&join, "nap", |s| s["done"].as_u64() >= before["done"].as_u64());
+    let after = site.wait_for(&join, "nap", |s| {
+        s["done"].as_u64() >= before["done"].as_u64()
+    });
     assert!(after["done"].as_u64() >= before["done"].as_u64());
     let status = site.wait_for(&join, "nap", |s| s["state"] == "done");
     assert_eq!(attempts(&status), [1; 10], "a task was done again");
@@ -56,7 +62,14 @@ fn a_killed_coordinator_forgets_nothing_and_running_tasks_go_on() {
 #[test]
 fn training_resumes_from_its_checkpoint_with_the_same_bits() {
     let file = quickstart();
-    let only = ["--set", "decoder.sigma=1.0", "--set", "gamma=3", "--set", "ae.steps=600"];
+    let only = [
+        "--set",
+        "decoder.sigma=1.0",
+        "--set",
+        "gamma=3",
+        "--set",
+        "ae.steps=600",
+    ];
     let calm = Site::new();
     let mut run = vec!["run", &file, "--json"];
     run.extend(SHORT);
@@ -78,7 +91,9 @@ fn training_resumes_from_its_checkpoint_with_the_same_bits() {
     };
     let is_training = |s: &Value| {
         let rows = s["rows"].as_array().unwrap();
-        rows.iter().any(|r| r["kind"] == "autoencoder" && r["state"] == "running" && r["step"].as_u64() > Some(100))
+        rows.iter().any(|r| {
+            r["kind"] == "autoencoder" && r["state"] == "running" && r["step"].as_u64() > Some(100)
+        })
     };
     let done = |s: &Value| s["state"] == "done";
     for round in 0..2 {

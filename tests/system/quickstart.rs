@@ -35,7 +35,11 @@ fn an_interrupted_run_goes_on_where_it_was() {
     let process = site.spawn(&run, "run.log");
     let started = std::time::Instant::now();
     while !site.log("run.log").contains("done    data") {
-        assert!(started.elapsed() < crate::support::PATIENCE, "{}", site.log("run.log"));
+        assert!(
+            started.elapsed() < crate::support::PATIENCE,
+            "{}",
+            site.log("run.log")
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     process.signal("INT");

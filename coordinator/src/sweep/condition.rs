@@ -75,7 +75,11 @@ fn condition(entry: &Entry<'_, '_>) -> Result<Condition, Fault> {
                 };
                 Fault::new(bound.at, problem)
             })?;
-            *(if bound.key == "min" { &mut min } else { &mut max }) = number;
+            *(if bound.key == "min" {
+                &mut min
+            } else {
+                &mut max
+            }) = number;
         }
         Test::Between(min, max)
     } else {
@@ -158,9 +162,9 @@ fn bind(grid: &Grid, section: &'static str, condition: &Condition) -> Result<Bou
     };
     let meets = match &condition.test {
         Test::Between(min, max) => Meets::Between(*min, *max),
-        Test::Is(wanted @ Value::Array(any)) if find(wanted).is_none() => Meets::These(
-            any.iter().map(find_or_refuse).collect::<Result<_, _>>()?,
-        ),
+        Test::Is(wanted @ Value::Array(any)) if find(wanted).is_none() => {
+            Meets::These(any.iter().map(find_or_refuse).collect::<Result<_, _>>()?)
+        }
         Test::Is(wanted) => Meets::These(HashSet::from([find_or_refuse(wanted)?])),
     };
     Ok(Bound { axis, meets })

@@ -56,8 +56,8 @@ pub(super) fn read(entry: &Entry<'_, '_>) -> Result<Random, Fault> {
     let field = |key: &str| fields.iter().find(|field| field.key == key);
     let count = field("count").ok_or_else(|| missing("count", "count = 20"))?;
     let seed = field("seed").ok_or_else(|| missing("seed", "seed = 0"))?;
-    let axes = field("axes")
-        .ok_or_else(|| missing("axes", "axes = { gamma = { choice = [3, 5] } }"))?;
+    let axes =
+        field("axes").ok_or_else(|| missing("axes", "axes = { gamma = { choice = [3, 5] } }"))?;
     let is_stage = |table: &toml::de::DeTable<'_>| {
         !DISTRIBUTIONS.iter().any(|name| table.contains_key(*name))
             && table.values().all(|value| value.get_ref().is_table())

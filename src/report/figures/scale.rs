@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use plotters::coord::ranged1d::{
-    KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter,
-};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use serde_json::Value;
 
@@ -97,7 +95,10 @@ impl Scale {
         };
         let (low, high) = extent(&positions);
         let room = if high > low { (high - low) * 0.06 } else { 0.5 };
-        let labels = positions.iter().copied().zip(values.iter().map(format::value));
+        let labels = positions
+            .iter()
+            .copied()
+            .zip(values.iter().map(format::value));
         let mut ticks: Vec<(f64, String)> = Vec::new();
         for (at, label) in labels {
             let near = |(other, _): &(f64, String)| (other - at).abs() < (high - low) * 0.055;

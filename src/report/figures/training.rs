@@ -68,7 +68,10 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     for name in &vectors {
         if runs.len() > MAX_RIDGES {
             let shown = format::metric(name);
-            notes.push(format!("{shown}: the first {MAX_RIDGES} of {} runs.", runs.len()));
+            notes.push(format!(
+                "{shown}: the first {MAX_RIDGES} of {} runs.",
+                runs.len()
+            ));
         }
         for run in runs.iter().take(MAX_RIDGES) {
             let rows = rows(study, run.task, name).filter(|row| !row.values.is_empty());

@@ -84,7 +84,12 @@ impl Launcher {
             }
         };
         let waited = tokio::time::timeout(START_TIME, ready).await;
-        let silent = || Err(lost(format!("the runner {} was not ready in time", program.display())));
+        let silent = || {
+            Err(lost(format!(
+                "the runner {} was not ready in time",
+                program.display()
+            )))
+        };
         (runner.device, runner.threads) = waited.unwrap_or_else(|_| silent())?;
         tracing::debug!(group = %runner.group, device = runner.device, "runner ready");
         Ok(runner)

@@ -36,7 +36,11 @@ pub(super) struct Lent {
 
 impl Slots {
     /// `folder` takes one empty folder for each slot.
-    pub(super) async fn new(launcher: Launcher, count: usize, folder: &Path) -> std::io::Result<Arc<Self>> {
+    pub(super) async fn new(
+        launcher: Launcher,
+        count: usize,
+        folder: &Path,
+    ) -> std::io::Result<Arc<Self>> {
         let mut idle = Vec::with_capacity(count);
         for index in 0..count {
             let void = folder.join(index.to_string());

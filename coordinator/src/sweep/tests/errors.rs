@@ -92,7 +92,11 @@ fn linked_points_and_random() {
     insta::assert_snapshot!(after_base("[[points]]\ngamma = 3\n[[points]]\ngamma = 3"), @"");
     insta::assert_snapshot!(after_base("[[points]]\ngamma = 3\n[[points]]\nsteps = 3"), @"");
     insta::assert_snapshot!(after_base("[[points]]\n"), @"");
-    let random = |axes: &str| after_base(&format!("[random]\ncount = 9\nseed = 0\n[random.axes]\n{axes}"));
+    let random = |axes: &str| {
+        after_base(&format!(
+            "[random]\ncount = 9\nseed = 0\n[random.axes]\n{axes}"
+        ))
+    };
     insta::assert_snapshot!(random("gamma = { choice = [3, 5] }"), @"");
     insta::assert_snapshot!(random("gamma = { choise = [3, 5] }"), @"");
     insta::assert_snapshot!(random("gamma = { choice = [] }"), @"");
@@ -114,7 +118,11 @@ fn conditions() {
 
 #[test]
 fn inputs() {
-    let stage = |inputs: &str| after_base(&format!("[stages.q]\nkind = \"evaluate\"\ninputs = {inputs}"));
+    let stage = |inputs: &str| {
+        after_base(&format!(
+            "[stages.q]\nkind = \"evaluate\"\ninputs = {inputs}"
+        ))
+    };
     insta::assert_snapshot!(stage("{ modell = \"ae\" }"), @"");
     insta::assert_snapshot!(stage("{ model = \"aee\" }"), @"");
     insta::assert_snapshot!(stage("{ model = \"codes\" }"), @"");
@@ -197,7 +205,9 @@ fn expectations() {
 #[test]
 fn figures() {
     let with = |keys: &str| {
-        after_base(&format!("[axes]\ngamma = [3, 5]\n[[figure]]\ntitle = \"f\"\n{keys}"))
+        after_base(&format!(
+            "[axes]\ngamma = [3, 5]\n[[figure]]\ntitle = \"f\"\n{keys}"
+        ))
     };
     insta::assert_snapshot!(with("kind = \"cruve\"\nstage = \"prior\""), @"");
     insta::assert_snapshot!(with("kind = \"curve\"\nstage = \"priro\"\nx = \"gamma\"\nmetrics = [\"m\"]"), @"");

@@ -91,16 +91,24 @@ fn replicates_share_what_draws_no_random_numbers() {
 
 #[test]
 fn equal_work_of_two_stages_is_one_task() {
-    let plan = base("[stages.ae2]\nkind = \"autoencoder\"\nsigma = 1\n[stages.prior2]\nkind=\"arvm\"\n")
-        .tasks
-        .len();
+    let plan =
+        base("[stages.ae2]\nkind = \"autoencoder\"\nsigma = 1\n[stages.prior2]\nkind=\"arvm\"\n")
+            .tasks
+            .len();
     assert_eq!(plan, 5);
 }
 
 #[test]
 fn a_bare_axis_enters_every_stage_but_those_with_their_own() {
     let plan = base("[axes]\nsigma = [1, 2]\n\"decoder.sigma\" = [3]");
-    let axes = |name: &str| plan.stages.iter().find(|s| s.name == name).unwrap().axes.clone();
+    let axes = |name: &str| {
+        plan.stages
+            .iter()
+            .find(|s| s.name == name)
+            .unwrap()
+            .axes
+            .clone()
+    };
     assert_eq!(axes("ae"), ["sigma"]);
     assert_eq!(axes("data"), Vec::<String>::new());
     let decoders = plan.tasks.iter().filter(|t| t.stage == "decoder");
@@ -119,7 +127,13 @@ fn overrides_change_parameters_and_axes() {
     assert_eq!((mini.points.len(), mini.points[0].seed), (1, 4));
     let options = Options {
         profile: Some("mini".to_owned()),
-        ..set(&["ae.steps=9", "gamma=[3,9]", "noise=gaussian", "decoder.sigma=1,2", "channels=[8,16]"])
+        ..set(&[
+            "ae.steps=9",
+            "gamma=[3,9]",
+            "noise=gaussian",
+            "decoder.sigma=1,2",
+            "channels=[8,16]",
+        ])
     };
     let plan = try_plan(&text, &options).unwrap();
     assert_eq!(plan.points.len(), 4);

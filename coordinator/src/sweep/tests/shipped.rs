@@ -29,7 +29,13 @@ fn every_point_leads_to_its_tasks_and_parents_come_first() {
     assert_eq!(plan.sweep.as_str(), "quickstart-seeds");
     let place = |key| plan.tasks.iter().position(|t| t.task.key == key).unwrap();
     for (i, planned) in plan.tasks.iter().enumerate() {
-        assert!(planned.task.inputs.iter().all(|input| place(input.task) < i));
+        assert!(
+            planned
+                .task
+                .inputs
+                .iter()
+                .all(|input| place(input.task) < i)
+        );
         assert!(planned.points > 0);
     }
     for point in &plan.points {
