@@ -75,7 +75,11 @@ fn condition(entry: &Entry<'_, '_>) -> Result<Condition, Fault> {
                 };
                 Fault::new(bound.at, problem)
             })?;
-            *(if bound.key == "min" { &mut min } else { &mut max }) = number;
+            *(if bound.key == "min" {
+                &mut min
+            } else {
+                &mut max
+            }) = number;
         }
         Test::Between(min, max)
     } else {
@@ -125,6 +129,11 @@ impl<'g> Filter<'g> {
         })
     }
 
+    /// Where the first condition stands.
+    pub(super) fn at(rules: &[Vec<Condition>]) -> Option<Origin> {
+        rules.iter().flatten().map(|condition| condition.at).min()
+    }
+
     /// Whether a point, given by the value indices of its axes, stays.
     pub(super) fn keeps(&self, coordinates: &[u32]) -> bool {
         let holds = |bound: &Bound| {
@@ -151,16 +160,16 @@ fn bind(grid: &Grid, section: &'static str, condition: &Condition) -> Result<Bou
             let problem = Problem::NoSuchValue {
                 axis: condition.axis.clone(),
                 wanted: shown(wanted),
-                hint: Hint::new("", values.iter().map(String::as_str)),
+                hint: Hint::known(values.iter().map(String::as_str)),
             };
             Fault::new(condition.at, problem)
         })
     };
     let meets = match &condition.test {
         Test::Between(min, max) => Meets::Between(*min, *max),
-        Test::Is(wanted @ Value::Array(any)) if find(wanted).is_none() => Meets::These(
-            any.iter().map(find_or_refuse).collect::<Result<_, _>>()?,
-        ),
+        Test::Is(wanted @ Value::Array(any)) if find(wanted).is_none() => {
+            Meets::These(any.iter().map(find_or_refuse).collect::<Result<_, _>>()?)
+        }
         Test::Is(wanted) => Meets::These(HashSet::from([find_or_refuse(wanted)?])),
     };
     Ok(Bound { axis, meets })

@@ -7,8 +7,8 @@ use ablate_proto::stage::StageKind;
 use serde_json::Value;
 
 use super::condition::Condition;
-use super::expect::Listed;
 use super::error::{Fault, Hint, Origin, Problem};
+use super::expect::Listed;
 use super::plan::{Expectation, Figure};
 use super::random::Random;
 

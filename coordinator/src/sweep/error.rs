@@ -121,7 +121,9 @@ pub enum Problem {
     },
     #[error("{} {why}", Name(key))]
     BadValue { key: String, why: String },
-    #[error("the file describes no stage; add one, for example [stages.data] with kind = \"dataset\"")]
+    #[error(
+        "the file describes no stage; add one, for example [stages.data] with kind = \"dataset\""
+    )]
     NoStages,
     #[error("there are {count} {what}, and {max} are possible")]
     TooMany {
@@ -135,7 +137,11 @@ pub enum Problem {
         kind: String,
         hint: Hint,
     },
-    #[error("unknown parameter {} of stage {} (kind {kind}){hint}", Name(field), Name(stage))]
+    #[error(
+        "unknown parameter {} of stage {} (kind {kind}){hint}",
+        Name(field),
+        Name(stage)
+    )]
     UnknownParameter {
         stage: String,
         kind: &'static str,
@@ -156,7 +162,11 @@ pub enum Problem {
         stage: String,
         hint: Hint,
     },
-    #[error("unknown input {} of stage {} (kind {kind}){hint}", Name(role), Name(stage))]
+    #[error(
+        "unknown input {} of stage {} (kind {kind}){hint}",
+        Name(role),
+        Name(stage)
+    )]
     UnknownRole {
         stage: String,
         kind: &'static str,
@@ -271,7 +281,11 @@ pub enum Problem {
     UnknownProfile { hint: Hint },
     #[error("{0}; write axis=value,value or stage.parameter=value")]
     BadSet(String),
-    #[error("axis {} sets this parameter; use --set {}=… instead", Name(axis), inert(axis, 80))]
+    #[error(
+        "axis {} sets this parameter; use --set {}=… instead",
+        Name(axis),
+        inert(axis, 80)
+    )]
     SetByAxis { axis: String },
     #[error("[random]: {0}")]
     BadRandom(String),
@@ -297,12 +311,25 @@ impl Hint {
     pub(super) fn new<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         let nearest = (name.len() <= MAX_COMPARED)
-            .then(|| nearest(name, known.iter().copied().filter(|k| k.len() <= MAX_COMPARED)))
+            .then(|| {
+                nearest(
+                    name,
+                    known.iter().copied().filter(|k| k.len() <= MAX_COMPARED),
+                )
+            })
             .flatten();
         Self {
             nearest,
             known: known.into_iter().map(str::to_owned).collect(),
             note: None,
+        }
+    }
+
+    /// What is known, where no single one stands out.
+    pub(super) fn known<'a>(known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            known: known.into_iter().map(str::to_owned).collect(),
+            ..Self::default()
         }
     }
 
@@ -392,5 +419,6 @@ pub(super) fn inert(text: &str, max: usize) -> String {
 
 /// Characters that act on a terminal or turn the direction of the text.
 pub(super) fn is_active(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -101,7 +101,7 @@ impl Subject<'_> {
                 by,
                 axis,
                 stage: stage.name.clone(),
-                hint: Hint::new("", entering.iter().map(String::as_str)),
+                hint: Hint::known(entering.iter().map(String::as_str)),
             },
             _ => Problem::UnknownAxis {
                 by,
@@ -131,7 +131,10 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fau
     let e = &listed.item;
     let refuse = |key: &str, why: String| {
         let name = e.name.clone();
-        Err(Fault::new(listed.key(key), Problem::BadExpectation { name, why }))
+        Err(Fault::new(
+            listed.key(key),
+            Problem::BadExpectation { name, why },
+        ))
     };
     for (key, text) in [("name", Some(&e.name)), ("paper", e.paper.as_ref())] {
         if let Some(why) = text.and_then(|text| bad_text(text)) {
@@ -152,7 +155,10 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fau
     match &e.along {
         Some(axis) => subject.axis(&e.stage, axis, listed.key("along"))?,
         None if e.trend.is_some() => {
-            return refuse("trend", "a trend needs `along`, the axis it follows".to_owned());
+            return refuse(
+                "trend",
+                "a trend needs `along`, the axis it follows".to_owned(),
+            );
         }
         None if e.at != At::All => {
             let why = "`at` needs `along`, the axis whose first or last value is meant";
@@ -170,9 +176,10 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fau
         }
     }
     match (e.above, e.below) {
-        (Some(above), Some(below)) if above >= below => {
-            refuse("above", format!("nothing is both above {above} and below {below}"))
-        }
+        (Some(above), Some(below)) if above >= below => refuse(
+            "above",
+            format!("nothing is both above {above} and below {below}"),
+        ),
         _ => Ok(()),
     }
 }

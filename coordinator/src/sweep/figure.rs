@@ -57,9 +57,15 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Figure>) -> Result<(), Fault> {
     let figure = &listed.item;
     let refuse = |key: &str, why: String| {
         let title = figure.title.clone();
-        Err(Fault::new(listed.key(key), Problem::BadFigure { title, why }))
+        Err(Fault::new(
+            listed.key(key),
+            Problem::BadFigure { title, why },
+        ))
     };
-    for (key, text) in [("title", Some(&figure.title)), ("caption", figure.caption.as_ref())] {
+    for (key, text) in [
+        ("title", Some(&figure.title)),
+        ("caption", figure.caption.as_ref()),
+    ] {
         if let Some(why) = text.and_then(|text| bad_text(text)) {
             return refuse(key, format!("its {key} {why}"));
         }
@@ -81,8 +87,12 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Figure>) -> Result<(), Fault> {
     ] {
         let kind = kind.name;
         match (needed, given) {
-            (true, false) => return refuse(key, format!("a figure of kind `{kind}` needs `{key}`")),
-            (false, true) => return refuse(key, format!("a figure of kind `{kind}` has no `{key}`")),
+            (true, false) => {
+                return refuse(key, format!("a figure of kind `{kind}` needs `{key}`"));
+            }
+            (false, true) => {
+                return refuse(key, format!("a figure of kind `{kind}` has no `{key}`"));
+            }
             (true, true) | (false, false) => {}
         }
     }
@@ -95,7 +105,10 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Figure>) -> Result<(), Fault> {
     match &figure.file {
         Some(file) if !is_file_name(file) => {
             let file = super::error::Name(file);
-            refuse("file", format!("{file} is not a plain file name such as nearest.png"))
+            refuse(
+                "file",
+                format!("{file} is not a plain file name such as nearest.png"),
+            )
         }
         _ => Ok(()),
     }

@@ -15,8 +15,22 @@ use super::{MAX_AXES, MAX_POINTS, MAX_STAGES};
 
 /// The keys of a sweep file.
 pub(super) const KEYS: &[&str] = &[
-    "name", "title", "question", "cost", "seed", "replicates", "stages", "axes", "linked",
-    "points", "random", "exclude", "include", "profiles", "expect", "figure",
+    "name",
+    "title",
+    "question",
+    "cost",
+    "seed",
+    "replicates",
+    "stages",
+    "axes",
+    "linked",
+    "points",
+    "random",
+    "exclude",
+    "include",
+    "profiles",
+    "expect",
+    "figure",
 ];
 
 /// A profile as written: its name, its place, its table.
@@ -68,7 +82,9 @@ pub(super) fn read<'t, 'a>(
             "axes" => draft.axes = columns(&entry)?,
             "linked" => {
                 for (at, table) in entry.tables()? {
-                    draft.linked.push(linked(at, &entry, table.get_ref().as_table())?);
+                    draft
+                        .linked
+                        .push(linked(at, &entry, table.get_ref().as_table())?);
                 }
             }
             "points" => draft.points = points(&entry)?,
@@ -77,7 +93,7 @@ pub(super) fn read<'t, 'a>(
             "include" => draft.include = condition::read(&entry)?,
             "profiles" => {
                 for entry in entry.entries()? {
-                    check_name("profile", &entry)?;
+                    check_name("profile name", &entry)?;
                     let entry = Entry {
                         at: Scope::Profile.at(&(offset(entry.at)..0)),
                         scope: Scope::Profile,
@@ -199,7 +215,12 @@ fn column(entry: &Entry<'_, '_>) -> Result<Column, Fault> {
         };
         return Err(Fault::new(entry.at, problem));
     }
-    let value = |node| Ok((entry.scope.at(&toml::Spanned::span(node)), json(&entry.key, entry.scope, node)?));
+    let value = |node| {
+        Ok((
+            entry.scope.at(&toml::Spanned::span(node)),
+            json(&entry.key, entry.scope, node)?,
+        ))
+    };
     Ok(Column {
         name: entry.key.clone(),
         at: entry.at,
@@ -228,7 +249,11 @@ pub(super) fn dotted<'t, 'a>(
     Ok(flat)
 }
 
-fn linked(at: Origin, entry: &Entry<'_, '_>, table: Option<&DeTable<'_>>) -> Result<Vec<Column>, Fault> {
+fn linked(
+    at: Origin,
+    entry: &Entry<'_, '_>,
+    table: Option<&DeTable<'_>>,
+) -> Result<Vec<Column>, Fault> {
     let entries = table.map(|table| entry.scope.entries(table));
     let columns = dotted(entries.unwrap_or_default(), |_| true)?
         .iter()
@@ -242,7 +267,10 @@ fn linked(at: Origin, entry: &Entry<'_, '_>, table: Option<&DeTable<'_>>) -> Res
         };
         return Err(Fault::new(at, problem));
     };
-    match columns.iter().find(|c| c.values.len() != first.values.len()) {
+    match columns
+        .iter()
+        .find(|c| c.values.len() != first.values.len())
+    {
         None => Ok(columns),
         Some(odd) => Err(Fault::new(
             odd.at,
@@ -277,7 +305,17 @@ fn points(entry: &Entry<'_, '_>) -> Result<Vec<Row>, Fault> {
 /// Stage and profile names become parts of axis names, table columns, object
 /// keys and HTML ids.
 fn check_name(what: &'static str, entry: &Entry<'_, '_>) -> Result<(), Fault> {
-    const RESERVED: &[&str] = &["all", "kind", "last", "point", "points", "replicate", "replicates", "seed", "total"];
+    const RESERVED: &[&str] = &[
+        "all",
+        "kind",
+        "last",
+        "point",
+        "points",
+        "replicate",
+        "replicates",
+        "seed",
+        "total",
+    ];
     let name = entry.key.as_str();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let why = if name.is_empty() || name.len() > 40 {

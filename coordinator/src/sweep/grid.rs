@@ -34,7 +34,11 @@ pub(super) fn build(draft: &Draft) -> Result<Grid, Fault> {
         builder.points(draft)?;
     }
     if let Some(random) = &draft.random {
-        let names: Vec<_> = random.axes.iter().map(|a| (a.name.as_str(), a.at)).collect();
+        let names: Vec<_> = random
+            .axes
+            .iter()
+            .map(|a| (a.name.as_str(), a.at))
+            .collect();
         let located = |row: Vec<Value>| names.iter().map(|(_, at)| *at).zip(row).collect();
         let rows = random.draw()?.into_iter().map(located).collect();
         builder.factor("[random]", &names, rows)?;
@@ -189,8 +193,9 @@ impl Builder {
     fn shadow(&mut self) -> Result<(), Fault> {
         let stages = &self.places.stages;
         for axis in self.grid.axes.iter_mut().filter(|a| !a.name.contains('.')) {
-            axis.enters
-                .retain(|(stage, field)| !self.names.contains(&format!("{}.{field}", stages[*stage])));
+            axis.enters.retain(|(stage, field)| {
+                !self.names.contains(&format!("{}.{field}", stages[*stage]))
+            });
             if axis.enters.is_empty() {
                 let problem = Problem::ShadowedAxis {
                     axis: axis.name.clone(),

@@ -60,8 +60,15 @@ pub(super) fn merge(
         stages.push(Stage {
             name: draft.stages[index].name.clone(),
             kind: draft.stages[index].kind.to_string(),
-            inputs: inputs.iter().map(|(role, p)| ((*role).to_owned(), name(p))).collect(),
-            axes: line.axes.iter().map(|&axis| grid.axes[axis].name.clone()).collect(),
+            inputs: inputs
+                .iter()
+                .map(|(role, p)| ((*role).to_owned(), name(p)))
+                .collect(),
+            axes: line
+                .axes
+                .iter()
+                .map(|&axis| grid.axes[axis].name.clone())
+                .collect(),
             tasks,
         });
         lineage[index] = line;
@@ -100,7 +107,13 @@ fn short_names(grid: &Grid) -> Vec<&str> {
         *uses.entry(last(&axis.name)).or_default() += 1;
     }
     let short = |axis: &'_ Axis| uses[last(&axis.name)] == 1;
-    let name = |axis| if short(axis) { last(&axis.name) } else { &axis.name };
+    let name = |axis| {
+        if short(axis) {
+            last(&axis.name)
+        } else {
+            &axis.name
+        }
+    };
     grid.axes.iter().map(name).collect()
 }
 
@@ -146,7 +159,11 @@ impl Merger<'_> {
             };
             task_key.clear();
             task_key.push(spec);
-            task_key.push(if seeded { self.points.replicate(point) } else { 0 });
+            task_key.push(if seeded {
+                self.points.replicate(point)
+            } else {
+                0
+            });
             task_key.extend(inputs.values().map(|&parent| self.by_stage[parent][point]));
             let task = match fixed.get(&task_key) {
                 Some(&task) => task,
@@ -174,8 +191,9 @@ impl Merger<'_> {
     ) -> Result<StageSpec, Fault> {
         let stage = &self.draft.stages[index];
         let base = stage.parameters.iter();
-        let mut parameters: serde_json::Map<String, Value> =
-            base.map(|(field, (_, value))| (field.clone(), value.clone())).collect();
+        let mut parameters: serde_json::Map<String, Value> = base
+            .map(|(field, (_, value))| (field.clone(), value.clone()))
+            .collect();
         for ((axis, field), value) in own.iter().zip(values) {
             let value = self.grid.axes[*axis].values[*value as usize].clone();
             parameters.insert((*field).to_owned(), value);
@@ -183,10 +201,12 @@ impl Merger<'_> {
         StageSpec::build(stage.kind, &parameters).map_err(|e| {
             let (field, why) = explain(e);
             let mut set_by = own.iter().zip(values);
-            let axis = set_by.find(|((_, set), _)| *set == field).map(|((axis, _), value)| {
-                let axis = &self.grid.axes[*axis];
-                (axis.name.clone(), axis.origins[*value as usize])
-            });
+            let axis = set_by
+                .find(|((_, set), _)| *set == field)
+                .map(|((axis, _), value)| {
+                    let axis = &self.grid.axes[*axis];
+                    (axis.name.clone(), axis.origins[*value as usize])
+                });
             let at = match (&axis, stage.parameters.get(&field)) {
                 (Some((_, at)), _) | (None, Some((at, _))) => *at,
                 (None, None) => stage.at,
@@ -268,7 +288,11 @@ fn explain(error: SpecError) -> (String, String) {
     match error {
         SpecError::Invalid(invalid) => (invalid.field.to_owned(), invalid.to_string()),
         SpecError::WrongType { field, why } => {
-            let top = field.split(['.', '[']).next().unwrap_or_default().to_owned();
+            let top = field
+                .split(['.', '['])
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             let mut why = inert(&why, 400);
             for (rust, words) in [
                 ("expected usize", "expected a whole number, 0 or more"),
@@ -282,6 +306,8 @@ fn explain(error: SpecError) -> (String, String) {
             let message = format!("`{field}`: {why}");
             (top, message)
         }
-        unknown @ SpecError::UnknownField { .. } => (String::new(), inert(&unknown.to_string(), 400)),
+        unknown @ SpecError::UnknownField { .. } => {
+            (String::new(), inert(&unknown.to_string(), 400))
+        }
     }
 }

@@ -107,8 +107,13 @@ fn check_size(text: &str) -> Result<(), Fault> {
     if bytes > MAX_BYTES {
         return Err(Fault::new(start, Problem::TooLarge { bytes }));
     }
-    let separator = |b: &&u8| matches!(b, b',' | b'[' | b'{' | b'=' | b'.' | b'\n' | b'"' | b'\'');
-    let tokens = text.as_bytes().iter().filter(separator).count();
+    // A run of spaces counts once.
+    let separates = |pair: &&[u8]| match pair[1] {
+        b',' | b'[' | b'{' | b'=' | b'.' | b'"' | b'\'' | b'\n' | b'\r' => true,
+        b' ' | b'\t' => pair[0] != pair[1],
+        _ => false,
+    };
+    let tokens = text.as_bytes().windows(2).filter(separates).count();
     if tokens > MAX_TOKENS {
         return Err(Fault::new(start, Problem::TooManyTokens { tokens }));
     }
@@ -158,7 +163,9 @@ fn assemble(draft: Draft, profile: Option<String>) -> Result<Plan, Fault> {
     let points = Points::expand(&grid, &filter, replicates);
     if points.len() == 0 {
         let count = grid.factors.iter().map(axes::Factor::len).product();
-        return Err(Fault::new(draft.name_at, Problem::NoPoints { count }));
+        let at = Filter::at(&draft.include).or_else(|| Filter::at(&draft.exclude));
+        let at = at.unwrap_or(draft.name_at);
+        return Err(Fault::new(at, Problem::NoPoints { count }));
     }
     let Merged {
         tasks,

@@ -7,14 +7,22 @@ use super::{MAX_CELLS, MAX_POINTS};
 /// Refuses a grid that is too large, before anything is expanded.
 pub(super) fn check(draft: &Draft) -> Result<(), Fault> {
     let mut factors: Vec<(String, Origin, u128)> = Vec::new();
-    for column in draft.axes.iter().chain(draft.linked.iter().filter_map(|l| l.first())) {
+    for column in draft
+        .axes
+        .iter()
+        .chain(draft.linked.iter().filter_map(|l| l.first()))
+    {
         factors.push((column.name.clone(), column.at, column.values.len() as u128));
     }
     if let Some(row) = draft.points.first() {
         factors.push(("points".to_owned(), row.at, draft.points.len() as u128));
     }
     if let Some(random) = &draft.random {
-        factors.push(("random".to_owned(), random.count_at, u128::from(random.count)));
+        factors.push((
+            "random".to_owned(),
+            random.count_at,
+            u128::from(random.count),
+        ));
     }
     if draft.replicates != 1 {
         let count = u128::from(draft.replicates);
@@ -39,7 +47,12 @@ pub(super) fn check(draft: &Draft) -> Result<(), Fault> {
     }
     let axes = draft.axes.len()
         + draft.linked.iter().map(Vec::len).sum::<usize>()
-        + draft.points.iter().map(|row| row.cells.len()).max().unwrap_or(0)
+        + draft
+            .points
+            .iter()
+            .map(|row| row.cells.len())
+            .max()
+            .unwrap_or(0)
         + draft.random.as_ref().map_or(0, |random| random.axes.len());
     let stages = draft.stages.len();
     let cells = count.saturating_mul((stages + axes) as u128);

@@ -45,7 +45,7 @@ fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<&'static str, us
                 given: given.stage.clone(),
                 kind: kind.info().name,
                 accepts: kinds(role.accepts),
-                hint: Hint::new("", fitting.iter().map(|&i| draft.stages[i].name.as_str())),
+                hint: Hint::known(fitting.iter().map(|&i| draft.stages[i].name.as_str())),
             };
             return Err(Fault::new(given.at, problem));
         }
@@ -134,7 +134,10 @@ fn cycle(draft: &Draft, inputs: &[BTreeMap<&str, usize>], placed: &[bool]) -> Fa
     }
     let first = walk.first().copied().unwrap_or(0);
     let name = |&i: &usize| draft.stages[i].name.clone();
-    let at = draft.stages[first].inputs.first().map_or(draft.stages[first].at, |i| i.at);
+    let at = draft.stages[first]
+        .inputs
+        .first()
+        .map_or(draft.stages[first].at, |i| i.at);
     let path = walk.iter().map(name).collect();
     Fault::new(at, Problem::Cycle { path })
 }
