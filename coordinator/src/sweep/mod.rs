@@ -36,9 +36,11 @@ mod expect;
 mod figure;
 mod file;
 mod grid;
+mod hint;
 mod merge;
 mod overrides;
 pub mod plan;
+mod problem;
 mod random;
 mod read;
 mod size;
@@ -52,13 +54,15 @@ use toml::de::DeTable;
 
 use condition::Filter;
 use draft::Draft;
-use error::{Fault, Hint, Origin, inert};
+use error::{Fault, Origin, inert};
 use expand::Points;
 use merge::Merged;
 use plan::{PLAN_VERSION, Plan, Point};
 
-pub use error::{Place, Problem, SweepError};
+pub use error::{Place, SweepError};
 pub use figure::{FIGURE_KINDS, FigureKind};
+pub use hint::Hint;
+pub use problem::Problem;
 pub use summary::{PlanSummary, StageSummary, summary};
 
 /// Largest sweep file, in bytes.
@@ -70,7 +74,10 @@ pub const MAX_TOKENS: usize = 5_000_000;
 pub const MAX_POINTS: usize = 1_000_000;
 /// Most entries of a plan: points times stages and axes.
 pub const MAX_CELLS: u128 = 20_000_000;
+/// Most unique tasks.
+pub const MAX_TASKS: usize = 1_000_000;
 const MAX_STAGES: usize = 1000;
+const MAX_PROFILES: usize = 100;
 const MAX_AXES: usize = 1000;
 
 /// A sweep file.
@@ -130,8 +137,9 @@ fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
         return Err(Fault::new(draft.name_at, Problem::NoStages));
     }
     // Profiles that were not chosen are held to the same rules.
+    let outline = draft.outline();
     for profile in &profiles {
-        overrides::profile(&mut draft.clone(), profile).map_err(|fault| Fault {
+        overrides::profile(&mut outline.clone(), profile).map_err(|fault| Fault {
             profile: Some(profile.name.clone()),
             ..fault
         })?;

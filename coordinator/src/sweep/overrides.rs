@@ -174,6 +174,6 @@ fn toml_list(name: &str, text: &str, at: Origin) -> Result<Option<Vec<Value>>, F
     match json(name, Scope::File, node) {
         Ok(Value::Array(values)) if !values.is_empty() => Ok(Some(values)),
         Ok(_) => Ok(None),
-        Err(fault) => Err(Fault::new(at, fault.problem)),
+        Err(fault) => Err(Fault { at, ..fault }),
     }
 }

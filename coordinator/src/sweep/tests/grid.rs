@@ -119,7 +119,10 @@ fn replicates_share_what_draws_no_random_numbers() {
 fn equal_work_of_two_stages_is_one_task() {
     let plan = base("[stages.prior2]\nkind = \"arvm\"\ngamma = 7");
     assert_eq!((plan.stages.len(), plan.tasks.len()), (6, 5));
-    assert_eq!(plan.points[0].tasks["prior"], plan.points[0].tasks["prior2"]);
+    assert_eq!(
+        plan.points[0].tasks["prior"],
+        plan.points[0].tasks["prior2"]
+    );
     assert!(plan.tasks.iter().all(|planned| planned.points == 1));
 }
 

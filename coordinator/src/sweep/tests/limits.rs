@@ -1,5 +1,10 @@
 //! Sizes: what is too large is refused early, what is large is planned fast.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these tests bound how long planning takes"
+)]
+
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -24,10 +29,6 @@ fn chain() -> String {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a bound on how long a plan takes"
-)]
 fn a_hundred_thousand_points_are_planned_in_seconds() {
     let started = Instant::now();
     let plan = try_plan(&chain(), &Options::default()).unwrap();
@@ -47,10 +48,6 @@ fn a_hundred_thousand_points_are_planned_in_seconds() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a bound on how long a refusal takes"
-)]
 fn a_grid_of_a_million_million_points_is_refused_at_once() {
     let list = |n: usize| format!("{:?}", (1..=n).collect::<Vec<_>>());
     let thousand = list(1000);
@@ -74,10 +71,6 @@ fn a_grid_of_a_million_million_points_is_refused_at_once() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a bound on how long a refusal takes"
-)]
 fn large_texts_are_refused_at_once() {
     let started = Instant::now();
     let hundred_mb = format!("{BASE}[axes]\ngamma = [{}]", "3,".repeat(50_000_000));
@@ -123,10 +116,6 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a bound on how long a refusal takes"
-)]
 fn a_draw_that_cannot_succeed_is_refused_at_once() {
     let random = |axes: &str| {
         let text = format!("{BASE}[random]\ncount = 1000000\nseed = 0\n[random.axes]\n{axes}");
@@ -146,7 +135,6 @@ fn a_draw_that_cannot_succeed_is_refused_at_once() {
 
 #[test]
 #[ignore = "takes a minute; prints how long hostile texts of the largest size take"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn the_largest_texts_take_bounded_time() {
     for piece in [
         "[", "{", "a ", "\"", "'''", "a.", "0", "[a]\n", "a=1\n", "#", "\r", "é", "\\", "[[a]]\n",
@@ -167,4 +155,24 @@ fn the_largest_texts_take_bounded_time() {
             );
         }
     }
+}
+
+#[test]
+#[ignore = "plans a million points, and then a million tasks"]
+fn the_largest_grids_take_bounded_time() {
+    let started = Instant::now();
+    let side =
+        "[stages.side]\nkind = \"noop\"\n[axes]\n\"side.index\" = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n";
+    let text = chain().replace("[axes]\n", side);
+    let plan = try_plan(&text, &Options::default()).unwrap();
+    eprintln!(
+        "{} points, {} tasks in {:?}",
+        plan.points.len(),
+        plan.tasks.len(),
+        started.elapsed()
+    );
+    drop(plan);
+    let started = Instant::now();
+    let message = refused_with(&chain(), &set(&["replicates=10"]));
+    eprintln!("{message} {:?}", started.elapsed());
 }
