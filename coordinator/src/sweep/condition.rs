@@ -129,6 +129,11 @@ impl<'g> Filter<'g> {
         })
     }
 
+    /// Where the first condition stands.
+    pub(super) fn at(rules: &[Vec<Condition>]) -> Option<Origin> {
+        rules.iter().flatten().map(|condition| condition.at).min()
+    }
+
     /// Whether a point, given by the value indices of its axes, stays.
     pub(super) fn keeps(&self, coordinates: &[u32]) -> bool {
         let holds = |bound: &Bound| {
@@ -155,7 +160,7 @@ fn bind(grid: &Grid, section: &'static str, condition: &Condition) -> Result<Bou
             let problem = Problem::NoSuchValue {
                 axis: condition.axis.clone(),
                 wanted: shown(wanted),
-                hint: Hint::new("", values.iter().map(String::as_str)),
+                hint: Hint::known(values.iter().map(String::as_str)),
             };
             Fault::new(condition.at, problem)
         })

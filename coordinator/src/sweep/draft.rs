@@ -98,6 +98,44 @@ impl Draft {
             })
     }
 
+    /// The names of stages and axes without the values, for checks of names.
+    pub(super) fn outline(&self) -> Self {
+        let bare = |column: &Column| Column {
+            name: column.name.clone(),
+            at: column.at,
+            values: Vec::new(),
+        };
+        let cells: BTreeMap<&str, &Cell> = self
+            .points
+            .iter()
+            .flat_map(|row| &row.cells)
+            .map(|cell| (cell.axis.as_str(), cell))
+            .collect();
+        let names = self.points.first().map(|row| Row {
+            at: row.at,
+            cells: cells.into_values().cloned().collect(),
+        });
+        let linked = self.linked.iter();
+        Self {
+            name: self.name.clone(),
+            title: String::new(),
+            question: String::new(),
+            cost: String::new(),
+            stages: self.stages.clone(),
+            axes: self.axes.iter().map(bare).collect(),
+            linked: linked
+                .map(|columns| columns.iter().map(bare).collect())
+                .collect(),
+            points: names.into_iter().collect(),
+            random: self.random.clone(),
+            exclude: Vec::new(),
+            include: Vec::new(),
+            expectations: Vec::new(),
+            figures: Vec::new(),
+            ..*self
+        }
+    }
+
     /// The section that an axis stands in, for axes that move with others.
     pub(super) fn bound_in(&self, axis: &str) -> Option<&'static str> {
         let linked = self.linked.iter().flatten().any(|c| c.name == axis);

@@ -101,7 +101,7 @@ impl Subject<'_> {
                 by,
                 axis,
                 stage: stage.name.clone(),
-                hint: Hint::new("", entering.iter().map(String::as_str)),
+                hint: Hint::known(entering.iter().map(String::as_str)),
             },
             _ => Problem::UnknownAxis {
                 by,

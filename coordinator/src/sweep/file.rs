@@ -11,7 +11,7 @@ use super::error::{Fault, Hint, Origin, Problem};
 use super::expect;
 use super::random;
 use super::read::{Entry, Scope, json, only};
-use super::{MAX_AXES, MAX_POINTS, MAX_STAGES};
+use super::{MAX_AXES, MAX_POINTS, MAX_PROFILES, MAX_STAGES};
 
 /// The keys of a sweep file.
 pub(super) const KEYS: &[&str] = &[
@@ -92,8 +92,17 @@ pub(super) fn read<'t, 'a>(
             "exclude" => draft.exclude = condition::read(&entry)?,
             "include" => draft.include = condition::read(&entry)?,
             "profiles" => {
-                for entry in entry.entries()? {
-                    check_name("profile", &entry)?;
+                let entries = entry.entries()?;
+                if entries.len() > MAX_PROFILES {
+                    let problem = Problem::TooMany {
+                        what: "profiles",
+                        count: entries.len(),
+                        max: MAX_PROFILES,
+                    };
+                    return Err(Fault::new(entry.at, problem));
+                }
+                for entry in entries {
+                    check_name("profile name", &entry)?;
                     let entry = Entry {
                         at: Scope::Profile.at(&(offset(entry.at)..0)),
                         scope: Scope::Profile,

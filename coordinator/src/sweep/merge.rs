@@ -17,6 +17,7 @@ use super::error::{Fault, Problem, inert};
 use super::expand::Points;
 use super::plan::{PlannedTask, Stage};
 use super::stages::Graph;
+use super::{MAX_CELLS, MAX_TASKS};
 
 pub(super) struct Merged {
     pub(super) tasks: Vec<PlannedTask>,
@@ -39,6 +40,7 @@ pub(super) fn merge(
         names: short_names(grid),
         by_key: HashMap::new(),
         tasks: Vec::new(),
+        entries: 0,
         by_stage: vec![Vec::new(); draft.stages.len()],
     };
     let mut lineage: Vec<Lineage> = vec![Lineage::default(); draft.stages.len()];
@@ -125,6 +127,8 @@ struct Merger<'a> {
     names: Vec<&'a str>,
     by_key: HashMap<TaskKey, u32>,
     tasks: Vec<PlannedTask>,
+    /// Tasks and their coordinates so far.
+    entries: usize,
     by_stage: Vec<Vec<u32>>,
 }
 
@@ -169,6 +173,12 @@ impl Merger<'_> {
                 Some(&task) => task,
                 None => {
                     let spec = specs[spec as usize].clone();
+                    self.entries += 1 + line.axes.len();
+                    if self.tasks.len() >= MAX_TASKS || self.entries as u128 > MAX_CELLS {
+                        let described = &self.draft.stages[index];
+                        let stage = described.name.clone();
+                        return Err(Fault::new(described.at, Problem::TooManyTasks { stage }));
+                    }
                     let task = self.task(index, inputs, line, spec, point);
                     fixed.insert(task_key.clone(), task);
                     task

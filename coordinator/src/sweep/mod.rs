@@ -36,9 +36,11 @@ mod expect;
 mod figure;
 mod file;
 mod grid;
+mod hint;
 mod merge;
 mod overrides;
 pub mod plan;
+mod problem;
 mod random;
 mod read;
 mod size;
@@ -52,13 +54,15 @@ use toml::de::DeTable;
 
 use condition::Filter;
 use draft::Draft;
-use error::{Fault, Hint, Origin, inert};
+use error::{Fault, Origin, inert};
 use expand::Points;
 use merge::Merged;
 use plan::{PLAN_VERSION, Plan, Point};
 
-pub use error::{Place, Problem, SweepError};
+pub use error::{Place, SweepError};
 pub use figure::{FIGURE_KINDS, FigureKind};
+pub use hint::Hint;
+pub use problem::Problem;
 pub use summary::{PlanSummary, StageSummary, summary};
 
 /// Largest sweep file, in bytes.
@@ -70,7 +74,10 @@ pub const MAX_TOKENS: usize = 5_000_000;
 pub const MAX_POINTS: usize = 1_000_000;
 /// Most entries of a plan: points times stages and axes.
 pub const MAX_CELLS: u128 = 20_000_000;
+/// Most unique tasks.
+pub const MAX_TASKS: usize = 1_000_000;
 const MAX_STAGES: usize = 1000;
+const MAX_PROFILES: usize = 100;
 const MAX_AXES: usize = 1000;
 
 /// A sweep file.
@@ -107,8 +114,13 @@ fn check_size(text: &str) -> Result<(), Fault> {
     if bytes > MAX_BYTES {
         return Err(Fault::new(start, Problem::TooLarge { bytes }));
     }
-    let separator = |b: &&u8| matches!(b, b',' | b'[' | b'{' | b'=' | b'.' | b'\n' | b'"' | b'\'');
-    let tokens = text.as_bytes().iter().filter(separator).count();
+    // A run of spaces counts once.
+    let separates = |pair: &&[u8]| match pair[1] {
+        b',' | b'[' | b'{' | b'=' | b'.' | b'"' | b'\'' | b'\n' | b'\r' => true,
+        b' ' | b'\t' => pair[0] != pair[1],
+        _ => false,
+    };
+    let tokens = text.as_bytes().windows(2).filter(separates).count();
     if tokens > MAX_TOKENS {
         return Err(Fault::new(start, Problem::TooManyTokens { tokens }));
     }
@@ -125,8 +137,9 @@ fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
         return Err(Fault::new(draft.name_at, Problem::NoStages));
     }
     // Profiles that were not chosen are held to the same rules.
+    let outline = draft.outline();
     for profile in &profiles {
-        overrides::profile(&mut draft.clone(), profile).map_err(|fault| Fault {
+        overrides::profile(&mut outline.clone(), profile).map_err(|fault| Fault {
             profile: Some(profile.name.clone()),
             ..fault
         })?;
@@ -158,7 +171,9 @@ fn assemble(draft: Draft, profile: Option<String>) -> Result<Plan, Fault> {
     let points = Points::expand(&grid, &filter, replicates);
     if points.len() == 0 {
         let count = grid.factors.iter().map(axes::Factor::len).product();
-        return Err(Fault::new(draft.name_at, Problem::NoPoints { count }));
+        let at = Filter::at(&draft.include).or_else(|| Filter::at(&draft.exclude));
+        let at = at.unwrap_or(draft.name_at);
+        return Err(Fault::new(at, Problem::NoPoints { count }));
     }
     let Merged {
         tasks,

@@ -22,7 +22,7 @@ pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Resu
             "replicates" => (draft.replicates, draft.replicates_at) = (entry.whole()?, entry.at),
             "stages" => {
                 for stage in entry.entries()? {
-                    let by = || format!("profile `{}`", profile.name);
+                    let by = || "it".to_owned();
                     let index = draft.stage(&stage.key, stage.at, by)?;
                     for field in stage.entries()? {
                         let value = field.json()?;
@@ -49,16 +49,18 @@ pub(super) fn set(draft: &mut Draft, index: usize, text: &str) -> Result<(), Fau
         return Err(refuse("there is no `=`".to_owned()));
     };
     let name = name.trim();
-    let mut values = parse(text.trim(), at)?;
+    let mut values = parse(name, text.trim(), at)?;
     match name {
         "" => return Err(refuse("there is no name before the `=`".to_owned())),
         "seed" | "replicates" => {
-            let [value] = &values[..] else {
-                return Err(refuse(format!("{name} is one number")));
+            let number = match &values[..] {
+                [value] => value.as_u64(),
+                _ => None,
             };
-            let number = value
-                .as_u64()
-                .ok_or_else(|| refuse(format!("{name} is a whole number, 0 or more")))?;
+            let number = number.ok_or_else(|| {
+                let (key, why) = (name.to_owned(), "is one whole number, 0 or more".to_owned());
+                Fault::new(at, Problem::BadValue { key, why })
+            })?;
             if name == "seed" {
                 (draft.seed, draft.seed_at) = (number, at);
             } else {
@@ -141,14 +143,14 @@ fn set_all(draft: &mut Draft, at: Origin, field: &str, value: &Value) -> Result<
 }
 
 /// Values as TOML, separated by commas; words may stand without quotes.
-fn parse(text: &str, at: Origin) -> Result<Vec<Value>, Fault> {
-    if let Some(values) = toml_list(text, at)? {
+fn parse(name: &str, text: &str, at: Origin) -> Result<Vec<Value>, Fault> {
+    if let Some(values) = toml_list(name, text, at)? {
         return Ok(values);
     }
     let word = |c: char| c.is_ascii_alphanumeric() || "_.+-".contains(c);
     let mut values = Vec::new();
     for piece in text.split(',').map(str::trim) {
-        match toml_list(piece, at)?.as_deref() {
+        match toml_list(name, piece, at)?.as_deref() {
             Some([value]) => values.push(value.clone()),
             _ if !piece.is_empty() && piece.chars().all(word) => values.push(piece.into()),
             _ => {
@@ -161,7 +163,7 @@ fn parse(text: &str, at: Origin) -> Result<Vec<Value>, Fault> {
 }
 
 /// `text` as the inside of a TOML list, if it is one and not empty.
-fn toml_list(text: &str, at: Origin) -> Result<Option<Vec<Value>>, Fault> {
+fn toml_list(name: &str, text: &str, at: Origin) -> Result<Option<Vec<Value>>, Fault> {
     let document = format!("v = [{text}]");
     let Ok(table) = DeTable::parse(&document) else {
         return Ok(None);
@@ -169,9 +171,9 @@ fn toml_list(text: &str, at: Origin) -> Result<Option<Vec<Value>>, Fault> {
     let (1, Some(node)) = (table.get_ref().len(), table.get_ref().get("v")) else {
         return Ok(None);
     };
-    match json("the value", Scope::File, node) {
+    match json(name, Scope::File, node) {
         Ok(Value::Array(values)) if !values.is_empty() => Ok(Some(values)),
         Ok(_) => Ok(None),
-        Err(fault) => Err(Fault::new(at, fault.problem)),
+        Err(fault) => Err(Fault { at, ..fault }),
     }
 }

@@ -99,7 +99,7 @@ fn axis(entry: &Entry<'_, '_>) -> Result<Drawn, Fault> {
             Problem::UnknownKey {
                 key: entry.key.clone(),
                 section: "[random], which needs one distribution per axis".to_owned(),
-                hint: Hint::new("", DISTRIBUTIONS.iter().copied()),
+                hint: Hint::known(DISTRIBUTIONS.iter().copied()),
             },
         ));
     };
@@ -158,28 +158,52 @@ impl Random {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let mut rows = Vec::new();
         let mut seen = HashSet::new();
-        // Enough to collect every point of a small set many times over.
-        let tries = self.count.saturating_mul(32).saturating_add(1000);
-        for _ in 0..tries {
+        let possible = self.axes.iter().try_fold(1u128, |product, axis| {
+            product.checked_mul(axis.from.size()?)
+        });
+        // Enough to find the last of a known number of points; where there is
+        // no number, repeats mean that the bounds are too narrow.
+        let patience = possible.map_or(10_000, |possible| possible.saturating_mul(32));
+        let mut repeats = 0;
+        while (rows.len() as u64) < self.count {
+            let few = possible.filter(|possible| *possible < u128::from(self.count));
+            if few.is_some() || repeats > patience {
+                return Err(self.too_few(few.unwrap_or(rows.len() as u128)));
+            }
             let row: Vec<Value> = self.axes.iter().map(|a| a.from.draw(&mut rng)).collect();
-            let name: Vec<String> = row.iter().map(canonical).collect();
-            if seen.insert(name) {
+            if seen.insert(row.iter().map(canonical).collect::<Vec<_>>()) {
                 rows.push(row);
-                if rows.len() as u64 == self.count {
-                    return Ok(rows);
-                }
+                repeats = 0;
+            } else {
+                repeats += 1;
             }
         }
-        let (count, found) = (self.count, rows.len());
+        Ok(rows)
+    }
+
+    fn too_few(&self, possible: u128) -> Fault {
+        let count = self.count;
         let problem = Problem::BadRandom(format!(
-            "count is {count}, but only {found} different points were found; \
+            "count is {count}, but there are only {possible} different points; \
              lower it, or widen a distribution"
         ));
-        Err(Fault::new(self.count_at, problem))
+        Fault::new(self.count_at, problem)
     }
 }
 
 impl Distribution {
+    /// How many values there are, where they can be counted.
+    fn size(&self) -> Option<u128> {
+        match self {
+            Self::Uniform(..) | Self::LogUniform(..) => None,
+            Self::Integer(a, b) => Some(u128::from(b.abs_diff(*a)) + 1),
+            Self::Choice(values) => {
+                let distinct: HashSet<String> = values.iter().map(canonical).collect();
+                Some(distinct.len() as u128)
+            }
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Value {
         match self {
             Self::Uniform(a, b) => rounded(a + (b - a) * fraction(rng), *a, *b),

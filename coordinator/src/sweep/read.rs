@@ -117,9 +117,15 @@ impl<'t, 'a> Entry<'t, 'a> {
 
     /// A whole number, 0 or more.
     pub(super) fn whole(&self) -> Result<u64, Fault> {
-        self.json()?
-            .as_u64()
-            .ok_or_else(|| self.wrong("a whole number, 0 or more"))
+        let value = self.json()?;
+        value.as_u64().ok_or_else(|| match value.as_i64() {
+            Some(negative) => {
+                let key = self.key.clone();
+                let why = format!("is {negative}, but must be 0 or more");
+                Fault::new(self.at, Problem::BadValue { key, why })
+            }
+            None => self.wrong("a whole number, 0 or more"),
+        })
     }
 
     /// The value as JSON.

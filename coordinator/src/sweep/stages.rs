@@ -45,7 +45,7 @@ fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<&'static str, us
                 given: given.stage.clone(),
                 kind: kind.info().name,
                 accepts: kinds(role.accepts),
-                hint: Hint::new("", fitting.iter().map(|&i| draft.stages[i].name.as_str())),
+                hint: Hint::known(fitting.iter().map(|&i| draft.stages[i].name.as_str())),
             };
             return Err(Fault::new(given.at, problem));
         }

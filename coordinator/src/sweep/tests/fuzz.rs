@@ -111,8 +111,6 @@ fn check(text: &str, options: &Options) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn a_mutated_sweep_is_planned_or_refused(mutations in prop::collection::vec(mutation(), 1..6)) {
         let mut text = QUICKSTART.as_bytes().to_vec();

@@ -16,7 +16,12 @@ fn points(more: &str) -> String {
 
 #[test]
 fn axes_multiply_and_the_last_moves_fastest() {
-    insta::assert_snapshot!(points("[axes]\nimages = [32, 64]\ngamma = [3, 5]"), @"");
+    insta::assert_snapshot!(points("[axes]\nimages = [32, 64]\ngamma = [3, 5]"), @r#"
+    gamma=3 images=32 #0
+    gamma=5 images=32 #0
+    gamma=3 images=64 #0
+    gamma=5 images=64 #0
+    "#);
 }
 
 #[test]
@@ -37,7 +42,12 @@ fn a_dotted_axis_needs_no_quotes() {
 fn linked_axes_move_together() {
     insta::assert_snapshot!(
         points("[axes]\ngamma = [3, 5]\n[[linked]]\n\"ae.sigma\" = [1, 2]\n\"ae.steps\" = [10, 20]"),
-        @""
+        @r#"
+    ae.sigma=1 ae.steps=10 gamma=3 #0
+    ae.sigma=2 ae.steps=20 gamma=3 #0
+    ae.sigma=1 ae.steps=10 gamma=5 #0
+    ae.sigma=2 ae.steps=20 gamma=5 #0
+    "#
     );
 }
 
@@ -45,7 +55,11 @@ fn linked_axes_move_together() {
 fn explicit_points_fill_in_what_the_stages_have() {
     insta::assert_snapshot!(
         points("[[points]]\n[[points]]\nae.sigma = 0.5\n[[points]]\ngamma = 3"),
-        @""
+        @r#"
+    ae.sigma=1.0 gamma=7 #0
+    ae.sigma=0.5 gamma=7 #0
+    ae.sigma=1.0 gamma=3 #0
+    "#
     );
 }
 
@@ -61,7 +75,12 @@ fn random_points_depend_on_the_seed_alone() {
     };
     assert_eq!(points(&text(1)), points(&text(1)));
     assert_ne!(points(&text(1)), points(&text(2)));
-    insta::assert_snapshot!(points(&text(1)), @"");
+    insta::assert_snapshot!(points(&text(1)), @r#"
+    ae.sigma=1.07223 ae.steps=10 gamma=7 prior.learning_rate=0.00679683 #0
+    ae.sigma=1.78376 ae.steps=10 gamma=7 prior.learning_rate=0.00371071 #0
+    ae.sigma=1.10665 ae.steps=11 gamma=7 prior.learning_rate=0.00027458 #0
+    ae.sigma=1.01795 ae.steps=12 gamma=3 prior.learning_rate=0.002583 #0
+    "#);
 }
 
 #[test]
@@ -69,11 +88,18 @@ fn conditions_drop_and_keep_points() {
     let axes = "[axes]\ngamma = [3, 5, 7]\nimages = [16, 32]\n";
     insta::assert_snapshot!(
         points(&format!("{axes}[[exclude]]\ngamma = 7\nimages = 32\n[[exclude]]\ngamma = 3")),
-        @""
+        @r#"
+    gamma=5 images=16 #0
+    gamma=5 images=32 #0
+    gamma=7 images=16 #0
+    "#
     );
     insta::assert_snapshot!(
         points(&format!("{axes}[[include]]\ngamma = [3, 5]\nimages = {{ min = 20 }}")),
-        @""
+        @r#"
+    gamma=3 images=32 #0
+    gamma=5 images=32 #0
+    "#
     );
 }
 
@@ -91,11 +117,13 @@ fn replicates_share_what_draws_no_random_numbers() {
 
 #[test]
 fn equal_work_of_two_stages_is_one_task() {
-    let plan =
-        base("[stages.ae2]\nkind = \"autoencoder\"\nsigma = 1\n[stages.prior2]\nkind=\"arvm\"\n")
-            .tasks
-            .len();
-    assert_eq!(plan, 5);
+    let plan = base("[stages.prior2]\nkind = \"arvm\"\ngamma = 7");
+    assert_eq!((plan.stages.len(), plan.tasks.len()), (6, 5));
+    assert_eq!(
+        plan.points[0].tasks["prior"],
+        plan.points[0].tasks["prior2"]
+    );
+    assert!(plan.tasks.iter().all(|planned| planned.points == 1));
 }
 
 #[test]

@@ -54,7 +54,24 @@ fn every_point_leads_to_its_tasks_and_parents_come_first() {
 
 #[test]
 fn the_summary_shows_what_sharing_saves() {
-    insta::assert_snapshot!(summary(&quickstart(&Options::default())), @"");
+    insta::assert_snapshot!(summary(&quickstart(&Options::default())), @r#"
+    quickstart: Overlap, binarisation and memorisation on 64 digits
+    question  Do latents binarise under noise, and does a wider window memorise?
+    cost      about 10 minutes on two CPU cores
+    points    18, from decoder.sigma 6, gamma 3
+    tasks     25 instead of 162: sharing saves 137 (84 %)
+
+    stage            kind           tasks    naive  depends on
+    data             dataset            1       18
+    ae               autoencoder        1       18
+    ae_quality       evaluate           1       18
+    decoder          decoder            6       18  decoder.sigma
+    decoder_quality  evaluate           6       18  decoder.sigma
+    codes            encode             1       18
+    prior            arvm               3       18  gamma
+    samples          sample             3       18  gamma
+    memorisation     evaluate           3       18  gamma
+    "#);
 }
 
 #[test]
@@ -64,6 +81,50 @@ fn labels_are_short() {
         let labels: Vec<String> = plan.tasks.iter().map(|t| t.task.label.clone()).collect();
         labels.join("\n")
     };
-    insta::assert_snapshot!(labels(Options::default()), @"");
-    insta::assert_snapshot!(labels(set(&["replicates=2", "gamma=7", "decoder.sigma=1"])), @"");
+    insta::assert_snapshot!(labels(Options::default()), @r#"
+    data
+    ae
+    ae_quality
+    decoder sigma=0.5
+    decoder sigma=1.0
+    decoder sigma=1.5
+    decoder sigma=2.0
+    decoder sigma=2.5
+    decoder sigma=3.0
+    decoder_quality sigma=0.5
+    decoder_quality sigma=1.0
+    decoder_quality sigma=1.5
+    decoder_quality sigma=2.0
+    decoder_quality sigma=2.5
+    decoder_quality sigma=3.0
+    codes
+    prior gamma=3
+    prior gamma=5
+    prior gamma=7
+    samples gamma=3
+    samples gamma=5
+    samples gamma=7
+    memorisation gamma=3
+    memorisation gamma=5
+    memorisation gamma=7
+    "#);
+    insta::assert_snapshot!(labels(set(&["replicates=2", "gamma=7", "decoder.sigma=1"])), @r#"
+    data
+    ae seed=0
+    ae seed=1
+    ae_quality seed=0
+    ae_quality seed=1
+    decoder sigma=1 seed=0
+    decoder sigma=1 seed=1
+    decoder_quality sigma=1 seed=0
+    decoder_quality sigma=1 seed=1
+    codes seed=0
+    codes seed=1
+    prior gamma=7 seed=0
+    prior gamma=7 seed=1
+    samples gamma=7 seed=0
+    samples gamma=7 seed=1
+    memorisation gamma=7 seed=0
+    memorisation gamma=7 seed=1
+    "#);
 }
