@@ -134,7 +134,7 @@ fn readings(
         let measure = study.measure(cell, &expectation.metric);
         let at = along.and_then(|axis| {
             let value = cell.coordinates.get(axis)?;
-            Some(format!("{} = {}", format::axis(axis), format::value(value)))
+            Some(format!("{} = {}", format::short_axis(axis), format::value(value)))
         });
         Reading {
             line: format::coordinates(&line.others),
@@ -216,8 +216,8 @@ fn judge(
 
 fn violation(expectation: &Expectation, line: &[Reading]) -> Judgement {
     let known: Vec<(&Reading, f64)> = line.iter().filter_map(|r| Some((r, r.mean?))).collect();
-    let show = |(reading, mean): &(&Reading, f64)| {
-        let value = format::number(*mean, &reading.measure.unit);
+    let show = |(reading, _): &(&Reading, f64)| {
+        let value = reading.measure.shown();
         match &reading.at {
             Some(at) => format!("{value} at {at}"),
             None => value,
@@ -306,7 +306,7 @@ fn words(lines: &[Vec<Reading>], unit: &str) -> String {
     let line = |readings: &Vec<Reading>| {
         let numbers: Vec<String> = readings
             .iter()
-            .map(|r| r.mean.map_or_else(|| "—".to_owned(), |m| format::number(m, unit)))
+            .map(|r| r.measure.shown())
             .collect();
         let label = readings.first().map_or("", |r| &r.line);
         let colon = if label.is_empty() { "" } else { ": " };
