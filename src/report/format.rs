@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Significant digits of a plain number.
-const DIGITS: i32 = 4;
-
 /// A number of a given unit, without the unit. Missing values are the
 /// caller's business.
 pub(crate) fn number(value: f64, unit: &str) -> String {
@@ -26,19 +23,47 @@ pub(crate) fn number(value: f64, unit: &str) -> String {
     }
     match unit {
         "dB" => fixed(value, 2),
-        _ => fixed(value, decimals(value, DIGITS).min(4)),
+        _ if size < 0.1 => fixed(value, decimals(value, 3)),
+        _ => fixed(value, decimals(value, 4)),
     }
 }
 
-/// A mean with the half-width of its interval: two digits of the latter
-/// decide how many the former shows.
-pub(crate) fn spread(mean: f64, half: f64, unit: &str) -> String {
-    let size = mean.abs();
-    if half <= 0.0 || !half.is_finite() || !(1e-3..1e6).contains(&size) {
-        return format!("{} ± {}", number(mean, unit), number(half, unit));
+/// A number known to within `half`: two digits of the latter decide how many
+/// are shown.
+pub(crate) fn known_within(value: f64, half: f64, unit: &str) -> String {
+    match places(value, half) {
+        Some(places) => fixed(value, places),
+        None => number(value, unit),
     }
-    let places = decimals(half, if half >= 1.0 { 3 } else { 2 }).min(4);
-    format!("{} ± {}", fixed(mean, places), fixed(half, places))
+}
+
+/// A mean with the half-width of its interval. No width: all values equal,
+/// and nothing is claimed.
+pub(crate) fn spread(mean: f64, half: f64, unit: &str) -> String {
+    if half <= 0.0 || half < mean.abs() * 1e-9 {
+        return number(mean, unit);
+    }
+    if let Some(places) = places(mean, half) {
+        return format!("{} ± {}", fixed(mean, places), fixed(half, places));
+    }
+    let power = exponent(mean);
+    let factor = 10f64.powi(power);
+    match places(mean / factor, half / factor) {
+        Some(places) => format!(
+            "({} ± {})×10{}",
+            fixed(mean / factor, places),
+            fixed(half / factor, places),
+            raised(power)
+        ),
+        None => format!("{} ± {}", number(mean, unit), number(half, unit)),
+    }
+}
+
+/// Decimal places for a value known to within `half`, where plain notation
+/// suits both.
+fn places(value: f64, half: f64) -> Option<usize> {
+    let plain = (1e-3..1e6).contains(&value.abs()) && half >= 1e-4 && half.is_finite();
+    plain.then(|| decimals(half, if half >= 1.0 { 3 } else { 2 }).min(4))
 }
 
 fn fixed(value: f64, places: usize) -> String {
@@ -46,29 +71,35 @@ fn fixed(value: f64, places: usize) -> String {
 }
 
 fn scientific(value: f64) -> String {
-    let text = format!("{value:.2e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: String = exponent
-        .chars()
-        .map(|c| match c {
-            '-' => '⁻',
-            '1' => '¹',
-            '2' => '²',
-            '3' => '³',
-            other => other
-                .to_digit(10)
-                .and_then(|d| char::from_u32(0x2070 + d))
-                .unwrap_or(other),
-        })
-        .collect();
-    minus(&format!("{mantissa}×10{exponent}"))
+    let power = exponent(value);
+    let mantissa = fixed(value / 10f64.powi(power), 2);
+    format!("{mantissa}×10{}", raised(power))
+}
+
+/// A power of ten in superscript.
+fn raised(power: i32) -> String {
+    let digit = |c: char| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        other => other
+            .to_digit(10)
+            .and_then(|d| char::from_u32(0x2070 + d))
+            .unwrap_or(other),
+    };
+    power.to_string().chars().map(digit).collect()
 }
 
 /// Decimal places that show `digits` significant digits of a value.
 fn decimals(value: f64, digits: i32) -> usize {
+    usize::try_from(digits - 1 - exponent(value)).unwrap_or(0)
+}
+
+fn exponent(value: f64) -> i32 {
     let text = format!("{value:e}");
     let exponent = text.split_once('e').and_then(|(_, e)| e.parse().ok());
-    usize::try_from(digits - 1 - exponent.unwrap_or(0)).unwrap_or(0)
+    exponent.unwrap_or(0)
 }
 
 fn minus(text: &str) -> String {
@@ -145,6 +176,11 @@ pub(crate) fn axis(name: &str) -> String {
     }
 }
 
+/// An axis without the stage it belongs to.
+pub(crate) fn short_axis(name: &str) -> String {
+    axis(name.rsplit('.').next().unwrap_or(name))
+}
+
 /// A metric as people write it: known abbreviations in capitals.
 pub(crate) fn metric(name: &str) -> String {
     let words: Vec<String> = clean(name)
@@ -200,6 +236,8 @@ mod tests {
         assert_eq!(number(30.0, "dB"), "30.00");
         assert_eq!(spread(27.648, 0.0312, "dB"), "27.648 ± 0.031");
         assert_eq!(spread(0.8179, 0.12, ""), "0.82 ± 0.12");
+        assert_eq!(spread(3.9e-4, 1.2e-5, ""), "(3.90 ± 0.12)×10⁻⁴");
+        assert_eq!(spread(100.0, 0.0, "dB"), "100.00");
     }
 
     #[test]

@@ -10,6 +10,17 @@ pub(crate) struct Interval {
     pub method: Method,
 }
 
+impl Interval {
+    /// Cut to what is possible.
+    pub(crate) fn within(self, low: f64, high: f64) -> Self {
+        Self {
+            low: self.low.max(low),
+            high: self.high.min(high),
+            ..self
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {

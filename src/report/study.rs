@@ -8,6 +8,7 @@ use ablate_proto::artifact::{Direction, Manifest, MetricRow};
 use ablate_proto::status::SweepStatus;
 use serde_json::Value;
 
+use super::format;
 use super::gap::Gap;
 use super::load::Images;
 use super::stats::{Interval, is_rate, mean, student_t, wilson};
@@ -67,6 +68,20 @@ pub(crate) struct Measure {
 impl Measure {
     pub(crate) fn why_missing(&self) -> &str {
         self.missing.first().map_or("not measured", |(_, why)| why)
+    }
+
+    /// Half the width of the interval.
+    pub(crate) fn half(&self) -> Option<f64> {
+        self.interval.map(|i| (i.high - i.low) / 2.0)
+    }
+
+    /// The mean, with no digit that the interval makes meaningless.
+    pub(crate) fn shown(&self) -> String {
+        match (self.mean, self.half()) {
+            (None, _) => "—".to_owned(),
+            (Some(mean), None) => format::number(mean, &self.unit),
+            (Some(mean), Some(half)) => format::known_within(mean, half, &self.unit),
+        }
     }
 }
 
@@ -200,7 +215,12 @@ impl Study {
             [Sample { value, n, .. }] => n
                 .filter(|n| is_rate(*value, &measure.unit, *n))
                 .and_then(|n| wilson(*value, n)),
-            _ => student_t(&values),
+            samples => {
+                let rate = |s: &Sample| s.n.is_some_and(|n| is_rate(s.value, &measure.unit, n));
+                let rates = samples.iter().all(rate);
+                let interval = student_t(&values);
+                interval.map(|i| if rates { i.within(0.0, 1.0) } else { i })
+            }
         };
         measure
     }

@@ -108,9 +108,7 @@ fn check(study: &Study, expectation: &Expectation) -> Verdict {
 fn only_axis(study: &Study, cells: &[Cell]) -> Option<String> {
     let varies = |name: &str| {
         let value = |cell: &Cell| cell.coordinates.get(name).cloned();
-        cells
-            .windows(2)
-            .any(|pair| value(&pair[0]) != value(&pair[1]))
+        cells.windows(2).any(|pair| value(&pair[0]) != value(&pair[1]))
     };
     let mut axes = study.plan.axes.iter().filter(|axis| varies(&axis.name));
     match (axes.next(), axes.next()) {
@@ -136,7 +134,7 @@ fn readings(
         let measure = study.measure(cell, &expectation.metric);
         let at = along.and_then(|axis| {
             let value = cell.coordinates.get(axis)?;
-            Some(format!("{} = {}", format::axis(axis), format::value(value)))
+            Some(format!("{} = {}", format::short_axis(axis), format::value(value)))
         });
         Reading {
             line: format::coordinates(&line.others),
@@ -218,8 +216,8 @@ fn judge(
 
 fn violation(expectation: &Expectation, line: &[Reading]) -> Judgement {
     let known: Vec<(&Reading, f64)> = line.iter().filter_map(|r| Some((r, r.mean?))).collect();
-    let show = |(reading, mean): &(&Reading, f64)| {
-        let value = format::number(*mean, &reading.measure.unit);
+    let show = |(reading, _): &(&Reading, f64)| {
+        let value = reading.measure.shown();
         match &reading.at {
             Some(at) => format!("{value} at {at}"),
             None => value,
@@ -308,10 +306,7 @@ fn words(lines: &[Vec<Reading>], unit: &str) -> String {
     let line = |readings: &Vec<Reading>| {
         let numbers: Vec<String> = readings
             .iter()
-            .map(|r| {
-                r.mean
-                    .map_or_else(|| "—".to_owned(), |m| format::number(m, unit))
-            })
+            .map(|r| r.measure.shown())
             .collect();
         let label = readings.first().map_or("", |r| &r.line);
         let colon = if label.is_empty() { "" } else { ": " };

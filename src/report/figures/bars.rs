@@ -18,7 +18,7 @@ use crate::report::study::Study;
 pub(super) const KIND: Kind = Kind { name: "bars", draw };
 
 /// Share of a category's width that its bars take.
-const FILL: f64 = 0.72;
+const FILL: f64 = 0.74;
 
 fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     let Panels {
@@ -39,47 +39,47 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         }
     }
     notes.extend(methods(&panels));
-    let drawn = panels
-        .iter()
-        .map(|p| one(study, p, &axis, &values))
-        .collect();
+    let drawn = panels.iter().map(|p| one(study, p, &axis, &values, panels.len() > 1)).collect();
     Ok(Drawn {
         layout: if panels.len() == 1 { "one" } else { "several" },
         panels: drawn,
         legend,
+        blocks: true,
         notes,
         values: Some(tables::measures(study, &cells, &metrics)),
     })
 }
 
-fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value]) -> Markup {
+fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value], several: bool) -> Markup {
     let points = || panel.series.iter().flat_map(|s| &s.points);
     let ends = points().flat_map(|p| {
         let interval = p.measure.interval;
-        [
-            p.mean,
-            interval.map_or(p.mean, |i| i.high),
-            interval.map_or(p.mean, |i| i.low),
-        ]
+        [p.mean, interval.map_or(p.mean, |i| i.high), interval.map_or(p.mean, |i| i.low)]
     });
     let (low, high) = ends.fold((0f64, 0f64), |(low, high), v| (low.min(v), high.max(v)));
     let share = panel.unit.is_empty() && low >= 0.0 && high <= 1.0 && high > 0.5;
+    let bars = || {
+        let series = panel.series.iter().enumerate();
+        series.flat_map(|(i, s)| s.points.iter().map(move |p| (i, s, p)))
+    };
+    let few = bars().count() <= 6;
+    let mut y = Scale::linear(low, if share { 1.0 } else { high }, 5);
+    if few {
+        // Room for the numbers above the bars.
+        y.high = y.high.max(high + (y.high - y.low) * 0.09);
+    }
     let frame = Frame {
-        width: 460,
-        height: 300,
+        width: if several { 440 } else { 580 },
+        height: 310,
         left: 46,
         x: Scale::categories(values),
-        y: Scale::linear(low, if share { 1.0 } else { high }, 5),
+        y,
         x_name: format::axis(axis),
         label: format!("{} by {}", panel.y_name, format::axis(axis)),
         grid: true,
     };
     let width = FILL / panel.series.len().max(1) as f64;
     let left = |slot: usize, x: usize| x as f64 - FILL / 2.0 + slot as f64 * width;
-    let bars = || {
-        let series = panel.series.iter().enumerate();
-        series.flat_map(|(i, s)| s.points.iter().map(move |p| (i, s, p)))
-    };
     let hits: Vec<Hit> = bars()
         .map(|(i, s, p)| {
             let at = (left(i, p.x) + width / 2.0, p.mean);
@@ -87,7 +87,6 @@ fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value]) -> Markup {
             hit(study, at, &s.label, &x, p)
         })
         .collect();
-    let few = bars().count() <= 8;
     let svg = chart::draw(&frame, &hits, |chart| {
         for (i, series, point) in bars() {
             let (from, to) = (left(i, point.x), left(i, point.x) + width * 0.94);
@@ -105,11 +104,7 @@ fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value]) -> Markup {
                 top = top.max(interval.high);
             }
             if few {
-                marks::caption(
-                    chart,
-                    (middle, top),
-                    format::number(point.mean, &panel.unit),
-                )?;
+                marks::caption(chart, (middle, top), point.measure.shown())?;
             }
         }
         Ok(())

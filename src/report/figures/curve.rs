@@ -51,8 +51,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
             false => format::axis(&axis),
         };
         let frame = Frame {
-            width: 460,
-            height: 300,
+            width: if count == 1 { 580 } else { 440 },
+            height: 310,
             left: 46,
             x: x.clone(),
             y,
@@ -75,6 +75,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         panels: drawn,
         legend,
         notes,
+        blocks: false,
         values: Some(tables::measures(study, &cells, &metrics)),
     })
 }

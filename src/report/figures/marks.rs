@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::chart::{Chart, DrawResult, FINE};
-use super::palette::{GROUND, TEXT, colour};
+use super::palette::{GROUND, VALUE, colour};
 
 /// The marker of a palette slot at a place of the drawing.
 pub(super) fn marker(
@@ -103,18 +103,11 @@ pub(super) fn line(
         .map(|_| ())
 }
 
-/// A number above a place; close to the upper edge, beside it.
+/// A number above a place.
 pub(super) fn caption(chart: &mut Chart<'_, '_>, at: (f64, f64), text: String) -> DrawResult {
-    let (_, y) = chart.backend_coord(&at);
-    let (_, edge) = chart.plotting_area().get_base_pixel();
     let size = 12.0 * f64::from(FINE) * 1.24;
-    let style = TextStyle::from(("sans-serif", size).into_font()).color(&TEXT);
-    let crowded = y - edge < 16 * FINE;
-    let (anchor, offset) = match crowded {
-        true => (Pos::new(HPos::Left, VPos::Top), (6 * FINE, 5 * FINE)),
-        false => (Pos::new(HPos::Center, VPos::Bottom), (0, -3 * FINE)),
-    };
-    let style = style.pos(anchor);
-    let label = EmptyElement::at(at) + Text::new(text, offset, style);
+    let style = TextStyle::from(("sans-serif", size).into_font()).color(&VALUE);
+    let style = style.pos(Pos::new(HPos::Center, VPos::Bottom));
+    let label = EmptyElement::at(at) + Text::new(text, (0, -3 * FINE), style);
     chart.draw_series([label]).map(|_| ())
 }

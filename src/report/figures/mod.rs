@@ -34,6 +34,8 @@ struct Drawn {
     layout: &'static str,
     /// Palette slot and label of each series.
     legend: Vec<(usize, String)>,
+    /// Whether the series are areas, not lines.
+    blocks: bool,
     /// Sentences on how to read it, and on what is missing.
     notes: Vec<String>,
     /// The numbers behind it, each with its source.
@@ -70,7 +72,14 @@ fn frame(drawn: &Drawn, figure: &Figure) -> Markup {
                 @if !drawn.legend.is_empty() {
                     ul.legend {
                         @for (slot, label) in &drawn.legend {
-                            li { (chart::swatch(*slot)) span { (label) } }
+                            li {
+                                @if drawn.blocks {
+                                    span.block style={ "background:var(--s" (slot % palette::slots()) ")" } {}
+                                } @else {
+                                    (chart::swatch(*slot))
+                                }
+                                span { (label) }
+                            }
                         }
                     }
                 }

@@ -34,6 +34,8 @@ const HUES: [Hue; 7] = [
 
 /// Text on axes.
 pub(super) const TEXT: RGBColor = RGBColor(0x10, 0x10, 0x10);
+/// Numbers in a chart.
+pub(super) const VALUE: RGBColor = RGBColor(0x12, 0x12, 0x12);
 pub(super) const GRID: RGBColor = RGBColor(0xee, 0xee, 0xee);
 pub(super) const AXIS: RGBColor = RGBColor(0xaa, 0xaa, 0xaa);
 /// The ground that figures stand on.
@@ -69,6 +71,7 @@ pub(crate) fn style_sheet() -> String {
     }
     for (colour, variable) in [
         (TEXT, "muted"),
+        (VALUE, "ink"),
         (GRID, "grid"),
         (AXIS, "axis"),
         (GROUND, "card"),

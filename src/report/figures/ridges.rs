@@ -10,7 +10,7 @@ use super::palette::{GROUND, colour};
 use super::scale::Scale;
 use crate::report::format;
 
-const MAX_RIDGES: usize = 12;
+const MAX_RIDGES: usize = 11;
 /// Height of the tallest ridge, in distances between ridges.
 const OVERLAP: f64 = 2.6;
 
@@ -31,17 +31,10 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
     let bins = picked[0].values.len();
     // Latent histograms span [-1, 1]; others are shown by bin.
     let latent = name == "latent_histogram";
-    let (from, to) = if latent {
-        (-1.0, 1.0)
-    } else {
-        (0.0, bins as f64)
-    };
+    let (from, to) = if latent { (-1.0, 1.0) } else { (0.0, bins as f64) };
     let width = (to - from) / bins.max(1) as f64;
-    let every = count.div_ceil(7);
-    let ticks = picked
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| (count - 1 - i).is_multiple_of(every));
+    let every = count.div_ceil(6);
+    let ticks = picked.iter().enumerate().filter(|(i, _)| (count - 1 - i).is_multiple_of(every));
     let y = Scale {
         low: 0.0,
         high: count as f64 - 1.0 + OVERLAP + 0.1,
@@ -54,10 +47,10 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
         log: false,
     };
     let mut x = Scale::linear(from, to, 4);
-    (x.low, x.high) = (from - width / 2.0, to + width / 2.0);
+    (x.low, x.high) = (from - 2.0 * width, to + 2.0 * width);
     let frame = Frame {
         width: 330,
-        height: 330,
+        height: 450,
         left: 46,
         x,
         y,
@@ -69,11 +62,11 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
         for (i, row) in picked.iter().enumerate() {
             let base = (count - 1 - i) as f64;
             let height = |v: f64| base + OVERLAP * (v.max(0.0) / tallest).sqrt();
-            let mut path = vec![(from, base)];
+            let mut path = vec![(from - 2.0 * width, base), (from - 0.5 * width, base)];
             for (bin, value) in row.values.iter().enumerate() {
                 path.push((from + (bin as f64 + 0.5) * width, height(*value)));
             }
-            path.push((to, base));
+            path.extend([(to + 0.5 * width, base), (to + 2.0 * width, base)]);
             chart.draw_series([Polygon::new(path.clone(), GROUND.filled())])?;
             let tint = colour(0).mix(0.10 + 0.30 * i as f64 / count as f64);
             chart.draw_series([Polygon::new(path.clone(), tint.filled())])?;
@@ -85,9 +78,8 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
         div.panel.tall {
             div.y-name {
                 (format::metric(name)) " by step"
-                span.muted { " height: square root of the share" }
+                @if let Some(label) = label { span.muted { " " (label) } }
             }
-            @if let Some(label) = label { h4 { (label) } }
             (svg)
         }
     })

@@ -50,6 +50,17 @@ impl Scale {
         }
     }
 
+    /// A range that ends where the values end, with round ticks inside.
+    pub(super) fn tight(low: f64, high: f64, count: usize) -> Self {
+        let mut scale = Self::linear(low, high, count);
+        if high > low {
+            let room = (high - low) * 0.02;
+            (scale.low, scale.high) = (low, high + room);
+            scale.ticks.retain(|(at, _)| *at >= low && *at <= high + room);
+        }
+        scale
+    }
+
     /// Decades, for positive values.
     pub(super) fn decades(low: f64, high: f64) -> Self {
         let start = (low.log10() + 1e-9).floor();

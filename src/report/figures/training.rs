@@ -24,7 +24,9 @@ const MAX_RIDGES: usize = 6;
 /// A training run.
 struct Run {
     task: usize,
+    /// Replicates share their point's colour.
     slot: usize,
+    replicate: usize,
     label: String,
 }
 
@@ -35,10 +37,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     let cells = study.cells(&figure.stage);
     let mut runs = Vec::new();
     let mut notes = Vec::new();
-    let by_seed = cells.len() == 1;
-    for (i, cell) in cells.iter().enumerate() {
-        for (j, &task) in cell.tasks.iter().enumerate() {
-            let outcome = &study.outcomes[task];
+    for (slot, cell) in cells.iter().enumerate() {
+        for (replicate, &task) in cell.tasks.iter().enumerate() {
             let place = format::coordinates(&cell.coordinates);
             let seed = format!("seed {}", study.seed(task));
             let label = match (place.is_empty(), cell.tasks.len()) {
@@ -46,15 +46,19 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
                 (false, 1) => place,
                 (false, _) => format!("{place}, {seed}"),
             };
-            match outcome.curves.is_empty() {
+            match study.outcomes[task].curves.is_empty() {
                 false => runs.push(Run {
                     task,
-                    slot: if by_seed { j } else { i } % palette::slots(),
+                    slot: slot % palette::slots(),
+                    replicate,
                     label,
                 }),
                 true => notes.push(format!("No curves of {label}: {}.", why(study, task))),
             }
         }
+    }
+    if cells.iter().any(|cell| cell.tasks.len() > 1) {
+        notes.push("One line a seed.".to_owned());
     }
     let (scalars, vectors) = metrics(study, &runs, &figure.metrics);
     if scalars.is_empty() && vectors.is_empty() {
@@ -62,35 +66,25 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         return Err(first.trim_end_matches('.').to_owned());
     }
     let mut panels: Vec<Markup> = Vec::new();
-    for name in &scalars {
-        panels.push(scalar(study, &runs, name));
-    }
     for name in &vectors {
-        if runs.len() > MAX_RIDGES {
-            let shown = format::metric(name);
-            notes.push(format!(
-                "{shown}: the first {MAX_RIDGES} of {} runs.",
-                runs.len()
-            ));
+        let first: Vec<&Run> = runs.iter().filter(|run| run.replicate == 0).collect();
+        let shown = format::metric(name);
+        notes.push(format!("{shown}: heights are square roots of shares."));
+        if first.len() > MAX_RIDGES {
+            notes.push(format!("{shown}: the first {MAX_RIDGES} of {} points.", first.len()));
         }
-        for run in runs.iter().take(MAX_RIDGES) {
+        for run in first.iter().take(MAX_RIDGES) {
             let rows = rows(study, run.task, name).filter(|row| !row.values.is_empty());
             let label = (runs.len() > 1).then_some(run.label.as_str());
             panels.extend(ridges(&rows.collect::<Vec<_>>(), name, label));
         }
     }
+    panels.extend(scalars.iter().map(|name| scalar(study, &runs, name)));
     let mut legend: Vec<(usize, String)> = Vec::new();
-    if runs.len() > 1 {
-        legend.extend(runs.iter().map(|run| (run.slot, run.label.clone())));
-        // Replicates share their point's colour.
-        if !by_seed {
-            legend.clear();
-            for (i, cell) in cells.iter().enumerate() {
-                if runs.iter().any(|run| cell.tasks.contains(&run.task)) {
-                    let label = format::coordinates(&cell.coordinates);
-                    legend.push((i % palette::slots(), label));
-                }
-            }
+    for (slot, cell) in cells.iter().enumerate().filter(|_| cells.len() > 1) {
+        if runs.iter().any(|run| cell.tasks.contains(&run.task)) {
+            let label = format::coordinates(&cell.coordinates);
+            legend.push((slot % palette::slots(), label));
         }
     }
     Ok(Drawn {
@@ -98,6 +92,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         layout: "small",
         legend,
         notes,
+        blocks: false,
         values: Some(html! {
             p {
                 "Every step of these curves is in " code { "report.json" } ", by task: "
@@ -178,16 +173,17 @@ fn scalar(study: &Study, runs: &[Run], name: &str) -> Markup {
         width: 330,
         height: 210,
         left: 44,
-        x: Scale::linear(least(|p| p.0).min(0.0), most(|p| p.0), 4),
+        x: Scale::tight(least(|p| p.0).min(0.0), most(|p| p.0), 4),
         y,
         x_name: "step".to_owned(),
         label: format!("{name} over the training steps"),
         grid: true,
     };
+    let width = FINE.unsigned_abs() * if runs.len() > 1 { 3 } else { 4 } / 2;
     let svg = chart::draw(&frame, &[], |chart| {
         for (slot, path) in &paths {
             let points = path.iter().map(|(x, y)| (*x, frame.y.at(*y))).collect();
-            marks::line(chart, *slot, FINE.unsigned_abs() * 2, points)?;
+            marks::line(chart, *slot, width, points)?;
         }
         Ok(())
     });

@@ -39,18 +39,11 @@ pub(crate) fn task_link(study: &Study, task: usize) -> Markup {
 /// A measurement as text: mean and interval.
 pub(crate) fn text(measure: &Measure) -> String {
     match (measure.mean, measure.interval) {
-        (None, _) => "—".to_owned(),
-        (Some(mean), None) => format::number(mean, &measure.unit),
-        (Some(mean), Some(interval)) => match interval.method {
-            Method::StudentT => {
-                let half = (interval.high - interval.low) / 2.0;
-                format::spread(mean, half, &measure.unit)
-            }
-            Method::Wilson => {
-                let value = format::number(mean, &measure.unit);
-                format!("{value} {}", bounds(interval, &measure.unit))
-            }
-        },
+        (Some(mean), Some(i)) if i.method == Method::StudentT => {
+            format::spread(mean, measure.half().unwrap_or(0.0), &measure.unit)
+        }
+        (Some(_), Some(i)) => format!("{} {}", measure.shown(), bounds(i, &measure.unit)),
+        (_, None) | (None, _) => measure.shown(),
     }
 }
 
@@ -64,7 +57,7 @@ fn bounds(interval: Interval, unit: &str) -> String {
 
 /// A measurement with its links. `intervals`: whether there is room for them.
 pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Markup {
-    let Some(mean) = measure.mean else {
+    if measure.mean.is_none() {
         let why = format::clean(measure.why_missing());
         let first = measure.missing.first().map(|(task, _)| *task);
         return html! {
@@ -73,7 +66,7 @@ pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Mar
                 None => span.none title=(why) { "—" },
             }
         };
-    };
+    }
     let samples = measure.samples.as_slice();
     let Some(first) = samples.first() else {
         return html! { span.none { "—" } };
@@ -88,15 +81,9 @@ pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Mar
         title = format!("{title}; {} {bounds}", interval.method.words());
     }
     let (main, aside) = match measure.interval {
-        Some(i) if i.method == Method::StudentT && intervals => {
-            let half = (i.high - i.low) / 2.0;
-            (format::spread(mean, half, &measure.unit), None)
-        }
-        Some(i) if intervals => {
-            let value = format::number(mean, &measure.unit);
-            (value, Some(bounds(i, &measure.unit)))
-        }
-        _ => (format::number(mean, &measure.unit), None),
+        Some(i) if i.method == Method::StudentT && intervals => (text(measure), None),
+        Some(i) if intervals => (measure.shown(), Some(bounds(i, &measure.unit))),
+        _ => (measure.shown(), None),
     };
     html! {
         a.num href=(task_href(study, first.task)) title=(title) { (main) }
@@ -113,7 +100,8 @@ pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Mar
         }
         @if lost > 0 {
             span.lost title=(format::clean(measure.why_missing())) {
-                (lost) " of " (lost + samples.len()) " seeds missing"
+                @if intervals { (lost) " of " (lost + samples.len()) " seeds missing" }
+                @else { (samples.len()) " of " (lost + samples.len()) " seeds" }
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Which points have all their results, and what keeps the others from it.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::cell::{task_href, task_link};
 use crate::report::format;
-use crate::report::study::Study;
+use crate::report::study::{Coordinates, Study};
 
 /// Rows of the map; beyond, only points with gaps are shown.
 const MAX_ROWS: usize = 200;
@@ -65,34 +67,74 @@ pub(super) fn section(study: &Study) -> Markup {
     }
 }
 
+/// A row of the map: the points that differ in their seed only.
+struct Place<'a> {
+    coordinates: &'a Coordinates,
+    seeds: Vec<u64>,
+    /// Stage → tasks in the order of the seeds, each once.
+    tasks: BTreeMap<&'a str, Vec<usize>>,
+}
+
+fn places(study: &Study) -> Vec<Place<'_>> {
+    let mut places: Vec<Place<'_>> = Vec::new();
+    let mut index: BTreeMap<String, usize> = BTreeMap::new();
+    for point in &study.plan.points {
+        let id = format!("{:?}", point.coordinates);
+        let at = *index.entry(id).or_insert_with(|| {
+            places.push(Place {
+                coordinates: &point.coordinates,
+                seeds: Vec::new(),
+                tasks: BTreeMap::new(),
+            });
+            places.len() - 1
+        });
+        places[at].seeds.push(point.seed);
+        for (stage, task) in &point.tasks {
+            let tasks = places[at].tasks.entry(stage).or_default();
+            if !tasks.contains(task) {
+                tasks.push(*task);
+            }
+        }
+    }
+    places
+}
+
 fn map(study: &Study, gaps: &[usize]) -> Markup {
-    let plan = &study.plan;
-    let lacking = |tasks: &std::collections::BTreeMap<String, usize>| {
-        tasks.values().any(|task| gaps.contains(task))
+    let places = places(study);
+    let lacking = |place: &&Place<'_>| {
+        let mut tasks = place.tasks.values().flatten();
+        places.len() <= MAX_ROWS || tasks.any(|task| gaps.contains(task))
     };
-    let many = plan.points.len() > MAX_ROWS;
-    let shown = plan.points.iter().filter(|p| !many || lacking(&p.tasks));
+    let shown: Vec<&Place<'_>> = places.iter().filter(lacking).take(MAX_ROWS).collect();
     html! {
-        @if many { p.empty { "Only points with gaps, at most " (MAX_ROWS) "." } }
-        div.scroll tabindex="0" {
+        @if shown.len() < places.len() {
+            p.empty { "Only points with gaps, at most " (MAX_ROWS) ", of " (format::count(places.len())) "." }
+        }
+        div.scroll.fit tabindex="0" {
             table.map {
                 thead {
                     tr {
                         th.axis { "Point" }
-                        th { "Seed" }
-                        @for stage in &plan.stages { th { (format::clean(&stage.name)) } }
+                        @for stage in &study.plan.stages { th { (format::clean(&stage.name)) } }
                     }
                 }
                 tbody {
-                    @for point in shown.take(MAX_ROWS) {
+                    @for place in shown {
                         tr {
                             th.axis scope="row" {
-                                @if point.coordinates.is_empty() { "the only one" }
-                                (format::coordinates(&point.coordinates))
+                                @if place.coordinates.is_empty() { "the only one" }
+                                (format::coordinates(place.coordinates))
+                                @if place.seeds.len() > 1 {
+                                    small.muted { " " (place.seeds.len()) " seeds" }
+                                }
                             }
-                            td { (point.seed) }
-                            @for stage in &plan.stages {
-                                td { (mark(study, point.tasks.get(&stage.name).copied())) }
+                            @for stage in &study.plan.stages {
+                                td {
+                                    @match place.tasks.get(stage.name.as_str()) {
+                                        Some(tasks) => { @for task in tasks { (mark(study, *task)) } },
+                                        None => span.mark.off title="does not enter this point" { "·" },
+                                    }
+                                }
                             }
                         }
                     }
@@ -102,10 +144,7 @@ fn map(study: &Study, gaps: &[usize]) -> Markup {
     }
 }
 
-fn mark(study: &Study, task: Option<usize>) -> Markup {
-    let Some(task) = task else {
-        return html! { span.mark.off title="does not enter this point" { "·" } };
-    };
+fn mark(study: &Study, task: usize) -> Markup {
     let (class, glyph, title) = match &study.outcomes[task].gap {
         None => ("done", "●", "has its result".to_owned()),
         Some(gap) => {

@@ -54,7 +54,7 @@ pub(in crate::report) fn measures(study: &Study, cells: &[Cell], metrics: &[Stri
         known.map(|m| m.unit.clone()).unwrap_or_default()
     };
     html! {
-        div.scroll tabindex="0" {
+        div.scroll.fit tabindex="0" {
             table.numbers {
                 thead {
                     tr {
