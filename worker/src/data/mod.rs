@@ -6,4 +6,5 @@ pub(crate) mod dataset;
 pub(crate) mod digits;
 pub(crate) mod images;
 pub(crate) mod picture;
+pub(crate) mod samples;
 pub(crate) mod tokens;

@@ -348,7 +348,7 @@ fn through_activation(grad: &[f32], y: &[f32], act: Act) -> Vec<f32> {
 }
 
 /// The values of a contiguous f32 tensor.
-fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(super) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("a layer's tensors are contiguous");
     };

@@ -7,6 +7,7 @@
 
 pub(crate) mod adam;
 mod gemm;
+pub(crate) mod kl;
 pub(crate) mod layer;
 pub(crate) mod noise;
 pub(crate) mod params;

@@ -1,9 +1,114 @@
-//! To be written.
+//! `evaluate`: measures a model, or samples, against the data, and draws the
+//! pictures that show it.
+
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
+use ablate_proto::stage::EvaluateSpec;
 
+use super::spec;
+use crate::data::dataset::{self, Dataset};
+use crate::data::images::Images;
+use crate::data::picture::{self, Sheet};
+use crate::data::samples::Samples;
+use crate::data::tokens::Tokens;
+use crate::metrics::{self, Budget, Subject};
+use crate::models::autoencoder::Autoencoder;
 use crate::runner::context::Context;
+use crate::runner::failure::OrFail as _;
 
-pub(super) fn run(_context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
-    Err(Failure::config("not written yet"))
+/// Cells in one row of a picture.
+const COLUMNS: usize = 12;
+
+pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
+    let spec = spec!(context, Evaluate);
+    let dataset = dataset::read(context.input("data")?)?;
+    let mut rows = Vec::new();
+    if context.optional_input("model").is_some() {
+        rows.extend(model(context, &spec, &dataset)?);
+    }
+    context.check_stop(0)?;
+    context.progress(1, 2, Vec::new())?;
+    if context.optional_input("samples").is_some() {
+        rows.extend(samples(context, &spec, &dataset)?);
+    }
+    if rows.is_empty() {
+        let why = "evaluate needs an input `model` or `samples`: there is nothing to measure";
+        return Err(Failure::config(why));
+    }
+    context.progress(2, 2, Vec::new())?;
+    Ok(rows)
+}
+
+fn model(
+    context: &Context,
+    spec: &EvaluateSpec,
+    dataset: &Dataset,
+) -> Result<Vec<MetricRow>, Failure> {
+    let model = Autoencoder::read(context.input("model")?)?;
+    model.arch.check_images(&dataset.train)?;
+    let budget = Budget {
+        noise_draws: spec.noise_draws,
+        overlap_draws: spec.overlap_draws,
+        overlap_pairs: spec.overlap_pairs,
+        memorised_db: spec.memorised_db,
+    };
+    let held_out = dataset.held_out.as_ref();
+    let subject = Subject::new(&model, &dataset.train, held_out, context.seed(), budget)
+        .or_bug("reconstructing the training images")?;
+    let rows = metrics::of_model(&subject)?;
+    // Originals, their clean and their noisy reconstructions below each other.
+    let shown: Vec<usize> = (0..spec.grid.min(dataset.train.n)).collect();
+    let mut sheet = Sheet::new();
+    for chunk in shown.chunks(COLUMNS) {
+        let noisy = subject.noisy.first();
+        for images in [Some(&dataset.train), Some(&subject.clean), noisy] {
+            let images = images.unwrap_or(&subject.clean);
+            sheet.push(chunk.iter().map(|i| images.image(*i)).collect());
+        }
+    }
+    let path = context.out().join("reconstructions.png");
+    picture::write(&path, &sheet, &dataset.train)?;
+    Ok(rows)
+}
+
+fn samples(
+    context: &Context,
+    spec: &EvaluateSpec,
+    dataset: &Dataset,
+) -> Result<Vec<MetricRow>, Failure> {
+    let Samples { images, tokens } = Samples::read(context.input("samples")?)?;
+    check_size(&images, &dataset.train)?;
+    let codes = context.optional_input("codes");
+    let codes = codes.map(Tokens::read).transpose()?;
+    let samples = metrics::Samples::new(
+        &images,
+        &tokens,
+        &dataset.train,
+        codes.as_ref(),
+        dataset.held_out.as_ref(),
+        spec.memorised_db,
+    );
+    let rows = metrics::of_samples(&samples)?;
+    // Pairs side by side: a sample, then its nearest training image.
+    let shown: Vec<usize> = (0..spec.grid.min(images.n)).collect();
+    let mut sheet = Sheet::new();
+    for chunk in shown.chunks(COLUMNS / 2) {
+        let pair = |i: &usize| {
+            let nearest = samples.nearest[*i].index;
+            [images.image(*i), dataset.train.image(nearest)]
+        };
+        sheet.push(chunk.iter().flat_map(pair).collect());
+    }
+    let path = context.out().join("nearest.png");
+    picture::write(&path, &sheet, &dataset.train)?;
+    Ok(rows)
+}
+
+fn check_size(images: &Images, train: &Images) -> Result<(), Failure> {
+    if images.shape()[1..] != train.shape()[1..] {
+        let (a, b) = (images.shape(), train.shape());
+        let why = format!("samples of shape {a:?} cannot be compared with images of {b:?}");
+        return Err(Failure::config(why));
+    }
+    Ok(())
 }

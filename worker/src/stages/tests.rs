@@ -10,11 +10,16 @@ use std::time::Duration;
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::AttemptId;
-use ablate_proto::stage::{AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, StageSpec};
+use ablate_proto::stage::{
+    ArvmSpec, AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, EvaluateSpec, SampleSpec,
+    StageSpec,
+};
 use ablate_proto::task::Task;
 
 use crate::runner::context::Context;
 use crate::runner::protocol::{FromRunner, Job};
+
+mod chain;
 
 /// A folder in which stages leave their artefacts by name.
 struct Bench {
@@ -146,6 +151,17 @@ fn small_decoder() -> DecoderSpec {
     }
 }
 
+fn small_arvm() -> ArvmSpec {
+    ArvmSpec {
+        gamma: 3,
+        hidden: vec![7],
+        steps: 6,
+        batch: 50,
+        log_every: 2,
+        ..ArvmSpec::default()
+    }
+}
+
 #[test]
 fn the_same_job_twice_leaves_the_same_bytes() {
     let run = || {
@@ -155,8 +171,32 @@ fn the_same_job_twice_leaves_the_same_bytes() {
         let inputs = [("data", "data"), ("encoder", "ae")];
         let decoder = bench.run("decoder", small_decoder(), &inputs);
         bench.run("codes", EncodeSpec {}, &inputs);
-        let bytes = ["data", "ae", "decoder", "codes"].map(|name| bench.bytes(name));
-        (ae, decoder, bytes)
+        let arvm = bench.run("arvm", small_arvm(), &[("codes", "codes")]);
+        let inputs = [("prior", "arvm"), ("decoder", "decoder")];
+        let count = 40;
+        let spec = SampleSpec {
+            count,
+            ..SampleSpec::default()
+        };
+        let sample = bench.run("sample", spec, &inputs);
+        let inputs = [
+            ("data", "data"),
+            ("model", "decoder"),
+            ("samples", "sample"),
+            ("codes", "codes"),
+        ];
+        let evaluated = bench.run("evaluated", EvaluateSpec::default(), &inputs);
+        let names = [
+            "data",
+            "ae",
+            "decoder",
+            "codes",
+            "arvm",
+            "sample",
+            "evaluated",
+        ];
+        let bytes = names.map(|name| bench.bytes(name));
+        ([ae, decoder, arvm, sample, evaluated], bytes)
     };
     let (first, second) = (run(), run());
     assert!(first == second);
@@ -166,21 +206,65 @@ fn the_same_job_twice_leaves_the_same_bytes() {
 fn an_interrupted_training_ends_as_if_it_had_not_been() {
     let bench = Bench::new();
     bench.run("data", small_data(), &[]);
-    let whole = bench.run("whole", small_autoencoder(), &[("data", "data")]);
-    let job = bench.job("part", small_autoencoder(), &[("data", "data")]);
-    // Progress without rows is thinned out: rows come at steps 3, 6 and 9.
-    let stopped = execute(job.clone(), Some(3));
-    assert_eq!(stopped.result.unwrap_err().class, FailureClass::Preempted);
-    let again = Job {
-        checkpoint: stopped.checkpoint,
-        ..job
+    bench.run("ae", small_autoencoder(), &[("data", "data")]);
+    let of_model = [("data", "data"), ("encoder", "ae")];
+    bench.run("codes", EncodeSpec {}, &of_model);
+    let cases: [(StageSpec, &[(&str, &str)]); 3] = [
+        (small_autoencoder().into(), &of_model[..1]),
+        (small_decoder().into(), &of_model),
+        (small_arvm().into(), &[("codes", "codes")]),
+    ];
+    for (spec, inputs) in cases {
+        let name = spec.kind().to_string();
+        let (whole, part) = (format!("whole {name}"), format!("part {name}"));
+        let expected = bench.run(&whole, spec.clone(), inputs);
+        let job = bench.job(&part, spec, inputs);
+        // Progress without rows is thinned out: rows come every 2 or 3 steps.
+        let stopped = execute(job.clone(), Some(2));
+        assert_eq!(stopped.result.unwrap_err().class, FailureClass::Preempted);
+        let again = Job {
+            checkpoint: stopped.checkpoint,
+            ..job
+        };
+        assert!(again.checkpoint.is_some(), "{name}");
+        std::fs::remove_dir_all(&again.out).unwrap();
+        std::fs::create_dir_all(&again.out).unwrap();
+        let resumed = execute(again, None).result.unwrap();
+        assert_eq!(Metrics(resumed), expected, "{name}");
+        assert!(bench.bytes(&part) == bench.bytes(&whole), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_says_why() {
+    let bench = Bench::new();
+    let data = DatasetSpec {
+        images: 1,
+        held_out: 0,
+        ..DatasetSpec::default()
     };
-    assert!(again.checkpoint.is_some());
-    std::fs::remove_dir_all(&again.out).unwrap();
-    std::fs::create_dir_all(&again.out).unwrap();
-    let resumed = execute(again, None).result.unwrap();
-    assert_eq!(Metrics(resumed), whole);
-    assert!(bench.bytes("part") == bench.bytes("whole"));
+    bench.run("data", data, &[]);
+    let spec = AutoencoderSpec {
+        sigma: 0.0,
+        ..small_autoencoder()
+    };
+    bench.run("ae", spec, &[("data", "data")]);
+    let inputs = [("data", "data"), ("model", "ae")];
+    let rows = bench.run("evaluated", EvaluateSpec::default(), &inputs).0;
+    for name in [
+        "psnr_held_out",
+        "overlap_max",
+        "latent_distance_min",
+        "mse_bound",
+    ] {
+        let row = rows.iter().find(|row| row.name == name).unwrap();
+        assert_eq!(row.value, None);
+        let note = row.note.as_deref().unwrap_or_default();
+        assert!(note.starts_with("skipped: "), "{row:?}");
+    }
+    let nothing = bench.job("nothing", EvaluateSpec::default(), &inputs[..1]);
+    let failure = execute(nothing, None).result.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Config);
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! The artefact of a γ-ARVM: `model.safetensors` (architecture, codebook and,
+//! unless the table itself is the prior, the network) and the table of counts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ablate_proto::failure::Failure;
+use ablate_proto::stage::{Prior, Tie, Unseen, Window};
+use serde::{Deserialize, Serialize};
+
+use super::net;
+use super::table::Table;
+use super::window::Windows;
+use crate::data::arrays::{self, Array};
+use crate::nn::layer::{Layer, Plan};
+use crate::nn::params::{self, Named};
+use crate::runner::failure::OrFail as _;
+
+const FAMILY: &str = "arvm";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Arch {
+    /// Sites along one side of a grid.
+    pub(crate) side: usize,
+    /// Bits per token.
+    pub(crate) bits: usize,
+    pub(crate) gamma: usize,
+    pub(crate) window: Window,
+    pub(crate) tie: Tie,
+    pub(crate) prior: Prior,
+    pub(crate) unseen: Unseen,
+    pub(crate) hidden: Vec<usize>,
+    /// Sorted distinct tokens; an id is a place in it.
+    pub(crate) codebook: Vec<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    family: String,
+    arch: Arch,
+}
+
+impl Arch {
+    pub(crate) fn windows(&self) -> Windows {
+        Windows::new(self.window, self.gamma, self.side)
+    }
+
+    pub(crate) fn per_site(&self) -> bool {
+        self.tie == Tie::PerSite
+    }
+
+    /// Inputs of the network: S·(NoD + 1), and the sites if they matter.
+    pub(crate) fn features(&self) -> usize {
+        let sites = if self.per_site() {
+            self.side * self.side
+        } else {
+            0
+        };
+        self.windows().slots() * (self.bits + 1) + sites
+    }
+
+    /// Layers to train; none when the table is the prior.
+    pub(crate) fn plans(&self) -> Vec<Plan> {
+        match self.prior {
+            Prior::Net => net::plans(self),
+            Prior::Table => Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Arvm {
+    pub(crate) arch: Arch,
+    pub(crate) table: Table,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) named: Named,
+}
+
+impl Arvm {
+    /// A fresh model on counted contexts.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub(crate) fn fresh(arch: Arch, table: Table, seed: u64) -> Result<Self, Failure> {
+        let plans = arch.plans();
+        let values = plans.iter().flat_map(|plan| params::initial(plan, seed));
+        Self::build(arch, table, values.collect())
+    }
+
+    fn build(
+        arch: Arch,
+        table: Table,
+        mut values: BTreeMap<String, params::Values>,
+    ) -> Result<Self, Failure> {
+        let mut named = Vec::new();
+        let layers = params::layers(&arch.plans(), &mut values, &mut named);
+        Ok(Self {
+            layers: layers.or_bug("building a prior")?,
+            arch,
+            table,
+            named,
+        })
+    }
+
+    /// # Errors
+    /// When a file cannot be written.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let values = params::export(&self.named).or_bug("copying parameters")?;
+        let arrays = values
+            .into_iter()
+            .map(|(k, v)| (k, Array::f32(&v.shape, v.data)));
+        let header = Header {
+            family: FAMILY.to_owned(),
+            arch: self.arch.clone(),
+        };
+        arrays::write(
+            &folder.join(crate::models::FILE),
+            &header,
+            &arrays.collect(),
+        )?;
+        self.table.write(folder, self.arch.windows().slots())
+    }
+
+    /// # Errors
+    /// When a file is absent or does not hold exactly such a model.
+    pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
+        let (header, mut file) = arrays::read::<Header>(&folder.join(crate::models::FILE))?;
+        if header.family != FAMILY {
+            let why = format!("it is of the family {}, not {FAMILY}", header.family);
+            return Err(file.wrong(why).into());
+        }
+        let arch = header.arch;
+        if arch.codebook.is_empty() || !(1..=32).contains(&arch.bits) {
+            return Err(file
+                .wrong("its codebook is empty or its tokens have no bits")
+                .into());
+        }
+        let table = Table::read(folder, arch.windows().slots())?;
+        let known = |id: i64| (-1..arch.codebook.len() as i64).contains(&id);
+        let ids_known = table.entries().all(|entry| {
+            entry.context.iter().all(|id| known((*id).into()))
+                && entry.counts.keys().all(|id| known((*id).into()))
+        });
+        if !ids_known {
+            return Err(file
+                .wrong("its counts name tokens that are not in its codebook")
+                .into());
+        }
+        let values = file.parameters(&params::shapes(&arch.plans()))?;
+        file.finish()?;
+        Self::build(arch, table, values)
+    }
+}

@@ -1,0 +1,146 @@
+//! The KL divergence of F7 as one op: Σ_c w_c Σ_k q_c(k) ln(q_c(k)/p_c(k)),
+//! p the softmax of the logits `[contexts, K]`, q and w constant.
+//!
+//! Summed in f64, and as a divergence rather than a cross-entropy less an
+//! entropy: its values near zero are what is reported.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use super::layer::{values, with_values};
+
+/// q of one context, sparse, with its weight.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) weight: f64,
+    /// Token ids with q > 0.
+    pub(crate) q: Vec<(usize, f64)>,
+}
+
+struct Divergence {
+    targets: Arc<[Target]>,
+}
+
+/// The weighted divergence of the targets from the logits' softmax.
+///
+/// # Errors
+/// When there are not as many rows as targets.
+pub(crate) fn divergence(logits: &Tensor, targets: Arc<[Target]>) -> Result<Tensor> {
+    logits.apply_op1(Divergence { targets })
+}
+
+/// ln Σ exp of a row.
+fn log_sum(row: &[f32]) -> f64 {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = row.iter().map(|x| (x - top).exp()).sum();
+    f64::from(top) + f64::from(sum).ln()
+}
+
+impl CustomOp1 for Divergence {
+    fn name(&self) -> &'static str {
+        "kl"
+    }
+
+    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, width) = layout.shape().dims2()?;
+        if rows != self.targets.len() {
+            bail!("{rows} rows of logits for {} targets", self.targets.len());
+        }
+        let logits = values(logits, layout)?;
+        let mut total = 0.0;
+        for (row, target) in logits.chunks_exact(width).zip(self.targets.iter()) {
+            let log_sum = log_sum(row);
+            let term = |(k, q): &(usize, f64)| q * (q.ln() - f64::from(row[*k]) + log_sum);
+            total += target.weight * target.q.iter().map(term).sum::<f64>();
+        }
+        Ok((CpuStorage::F32(vec![total as f32]), Shape::from(())))
+    }
+
+    /// ∂/∂logit_k = w(p(k) − q(k)).
+    fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let scale = grad.to_scalar::<f32>()?;
+        let (_, width) = logits.dims2()?;
+        let data = with_values(logits, |logits| {
+            let mut out = Vec::with_capacity(logits.len());
+            for (row, target) in logits.chunks_exact(width).zip(self.targets.iter()) {
+                let weight = scale * target.weight as f32;
+                let log_sum = log_sum(row) as f32;
+                let start = out.len();
+                out.extend(row.iter().map(|x| weight * (x - log_sum).exp()));
+                for (k, q) in &target.q {
+                    out[start + k] -= weight * *q as f32;
+                }
+            }
+            Ok(out)
+        })?;
+        Ok(Some(Tensor::from_vec(
+            data,
+            logits.shape(),
+            logits.device(),
+        )?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn targets(counts: &[[u8; 4]]) -> Arc<[Target]> {
+        let total: f64 = counts.iter().flatten().map(|c| f64::from(*c)).sum();
+        let target = |row: &[u8; 4]| {
+            let sum: f64 = row.iter().map(|c| f64::from(*c)).sum();
+            let q = row.iter().enumerate().filter(|(_, c)| **c > 0);
+            Target {
+                weight: sum / total,
+                q: q.map(|(k, c)| (k, f64::from(*c) / sum)).collect(),
+            }
+        };
+        counts.iter().map(target).collect()
+    }
+
+    fn value(logits: &Tensor, targets: &Arc<[Target]>) -> f32 {
+        divergence(logits, targets.clone())
+            .unwrap()
+            .to_scalar()
+            .unwrap()
+    }
+
+    proptest! {
+        /// KL ≥ 0, zero at p = q, and its gradient is that of its values.
+        #[test]
+        fn divergence_is_positive_and_its_gradient_right(
+            counts in proptest::collection::vec([1u8..9, 0u8..9, 0u8..9, 0u8..9], 3),
+            logits in proptest::collection::vec(-2f32..2.0, 12),
+        ) {
+            let targets = targets(&counts);
+            let tensor = |v: &[f32]| Tensor::from_slice(v, (3, 4), &Device::Cpu).unwrap();
+            prop_assert!(value(&tensor(&logits), &targets) >= 0.0);
+
+            let var = Var::from_tensor(&tensor(&logits)).unwrap();
+            let loss = divergence(var.as_tensor(), targets.clone()).unwrap();
+            let grads = loss.backward().unwrap();
+            let grad = grads.get(&var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for at in [0, 5, 11] {
+                let moved = |by: f32| {
+                    let mut v = logits.clone();
+                    v[at] += by;
+                    value(&tensor(&v), &targets)
+                };
+                let numeric = (moved(0.01) - moved(-0.01)) / 0.02;
+                prop_assert!((numeric - grad[at]).abs() < 2e-3, "{numeric} {}", grad[at]);
+            }
+
+            let mut optimal = [-60f32; 12];
+            for (row, target) in targets.iter().enumerate() {
+                for (k, q) in &target.q {
+                    optimal[row * 4 + k] = q.ln() as f32;
+                }
+            }
+            prop_assert!(value(&tensor(&optimal), &targets).abs() < 1e-6);
+        }
+    }
+}
