@@ -1,5 +1,7 @@
 //! The shipped sweep files, held to their arithmetic.
 
+use ablate_proto::stage::StageKind;
+
 use super::*;
 
 const QUICKSTART: &str = include_str!("../../../../sweeps/quickstart.toml");
@@ -127,4 +129,36 @@ fn labels_are_short() {
     memorisation gamma=7 seed=0
     memorisation gamma=7 seed=1
     "#);
+}
+
+#[test]
+fn the_reference_shows_a_real_message() {
+    let file = "quickstart.toml";
+    let text = &QUICKSTART.replace("\nsigma = ", "\nsgima = ");
+    let message = plan(&Source { file, text }, &Options::default()).unwrap_err();
+    let reference = include_str!("../../../../sweeps/README.md");
+    assert!(reference.contains(&message.to_string()), "{message}");
+}
+
+#[test]
+fn the_reference_lists_every_kind_and_its_inputs() {
+    let reference = include_str!("../../../../sweeps/README.md");
+    for info in StageKind::ALL.iter().map(|kind| kind.info()) {
+        let roles = |required: bool| {
+            let roles = info
+                .inputs
+                .iter()
+                .filter(|input| input.required == required);
+            let roles: Vec<String> = roles.map(|input| format!("`{}`", input.role)).collect();
+            match &roles[..] {
+                [] => String::new(),
+                roles => format!("{} ", roles.join(", ")),
+            }
+        };
+        let row = format!("| `{}` | {}| {}|", info.name, roles(true), roles(false));
+        assert!(info.hidden || reference.contains(&row), "{row}");
+    }
+    for kind in FIGURE_KINDS {
+        assert!(reference.contains(&format!("| `{}` |", kind.name)));
+    }
 }
