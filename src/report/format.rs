@@ -63,7 +63,7 @@ pub(crate) fn spread(mean: f64, half: f64, unit: &str) -> String {
 /// suits both.
 fn places(value: f64, half: f64) -> Option<usize> {
     let plain = (1e-3..1e6).contains(&value.abs()) && half >= 1e-4 && half.is_finite();
-    plain.then(|| decimals(half, if half >= 1.0 { 3 } else { 2 }).min(4))
+    plain.then(|| decimals(half, 2).min(4))
 }
 
 fn fixed(value: f64, places: usize) -> String {
@@ -137,7 +137,11 @@ pub(crate) fn seconds(s: f64) -> String {
     match s {
         s if s < 0.95 => format!("{:.0} ms", s * 1e3),
         s if s < 59.5 => format!("{s:.1} s"),
-        s if s < 3570.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s if s < 3570.0 => format!(
+            "{:.0} min {:02.0} s",
+            (s / 60.0).floor(),
+            (s % 60.0).floor()
+        ),
         s => format!("{:.1} h", s / 3600.0),
     }
 }

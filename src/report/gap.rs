@@ -64,8 +64,14 @@ fn gap(row: Option<&TaskStatus>, parent: Option<&str>, status: Option<&SweepStat
     }
     let Some(row) = row else {
         return match status {
-            None => Gap::new("not yet", "no result in the store, and the sweep has not ended"),
-            Some(_) => Gap::new("missing", "no result in the store, and no record of its end"),
+            None => Gap::new(
+                "not yet",
+                "no result in the store, and the sweep has not ended",
+            ),
+            Some(_) => Gap::new(
+                "missing",
+                "no result in the store, and no record of its end",
+            ),
         };
     };
     match row.state {

@@ -109,7 +109,10 @@ mod tests {
     #[test]
     fn wilson_stays_within_zero_and_one_and_around_the_rate() {
         let all = wilson(1.0, 512).expect("a rate");
-        assert!(all.high == 1.0 && (all.low - 0.992_55).abs() < 1e-4, "{all:?}");
+        assert!(
+            all.high == 1.0 && (all.low - 0.992_55).abs() < 1e-4,
+            "{all:?}"
+        );
         let none = wilson(0.0, 10).expect("a rate");
         assert!(none.low == 0.0 && (none.high - 0.2775).abs() < 1e-3);
         assert_eq!(wilson(0.5, 0), None);

@@ -229,7 +229,11 @@ impl Study {
     pub(crate) fn metrics(&self, cells: &[Cell]) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for task in cells.iter().flat_map(|cell| &cell.tasks) {
-            for row in self.outcomes[*task].manifest.iter().flat_map(|m| &m.metrics) {
+            for row in self.outcomes[*task]
+                .manifest
+                .iter()
+                .flat_map(|m| &m.metrics)
+            {
                 if row.values.is_empty() && !names.contains(&row.name) {
                     names.push(row.name.clone());
                 }

@@ -108,7 +108,9 @@ fn check(study: &Study, expectation: &Expectation) -> Verdict {
 fn only_axis(study: &Study, cells: &[Cell]) -> Option<String> {
     let varies = |name: &str| {
         let value = |cell: &Cell| cell.coordinates.get(name).cloned();
-        cells.windows(2).any(|pair| value(&pair[0]) != value(&pair[1]))
+        cells
+            .windows(2)
+            .any(|pair| value(&pair[0]) != value(&pair[1]))
     };
     let mut axes = study.plan.axes.iter().filter(|axis| varies(&axis.name));
     match (axes.next(), axes.next()) {
@@ -134,7 +136,11 @@ fn readings(
         let measure = study.measure(cell, &expectation.metric);
         let at = along.and_then(|axis| {
             let value = cell.coordinates.get(axis)?;
-            Some(format!("{} = {}", format::short_axis(axis), format::value(value)))
+            Some(format!(
+                "{} = {}",
+                format::short_axis(axis),
+                format::value(value)
+            ))
         });
         Reading {
             line: format::coordinates(&line.others),
@@ -304,10 +310,7 @@ fn expected(expectation: &Expectation, along: Option<&str>, unit: &str) -> Strin
 
 fn words(lines: &[Vec<Reading>], unit: &str) -> String {
     let line = |readings: &Vec<Reading>| {
-        let numbers: Vec<String> = readings
-            .iter()
-            .map(|r| r.measure.shown())
-            .collect();
+        let numbers: Vec<String> = readings.iter().map(|r| r.measure.shown()).collect();
         let label = readings.first().map_or("", |r| &r.line);
         let colon = if label.is_empty() { "" } else { ": " };
         format!("{label}{colon}{}", numbers.join(" → "))

@@ -12,7 +12,10 @@ pub(crate) fn table(study: &Study) -> Result<Vec<u8>, ReportError> {
     let mut header = vec![inert("stage")];
     header.extend(axes.iter().map(|axis| inert(axis)));
     header.extend(
-        ["seed", "metric", "unit", "value", "n", "note", "task", "attempt"].map(inert),
+        [
+            "seed", "metric", "unit", "value", "n", "note", "task", "attempt",
+        ]
+        .map(inert),
     );
     writer.write_record(&header)?;
     for stage in &study.plan.stages {

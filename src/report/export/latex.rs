@@ -9,7 +9,10 @@ use crate::report::verdict::{Status, Verdict};
 pub(crate) fn headline(study: &Study, verdicts: &[Verdict]) -> Vec<u8> {
     let mut out = String::new();
     let sweep = study.plan.sweep.as_str();
-    let _ = writeln!(out, "% Headline table of sweep {sweep}. Needs \\usepackage{{booktabs}}.");
+    let _ = writeln!(
+        out,
+        "% Headline table of sweep {sweep}. Needs \\usepackage{{booktabs}}."
+    );
     out.push_str("\\begin{tabular}{llll}\n\\toprule\n");
     out.push_str("Expectation & Expected & Measured & Verdict \\\\\n\\midrule\n");
     for verdict in verdicts {

@@ -39,7 +39,10 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         }
     }
     notes.extend(methods(&panels));
-    let drawn = panels.iter().map(|p| one(study, p, &axis, &values, panels.len() > 1)).collect();
+    let drawn = panels
+        .iter()
+        .map(|p| one(study, p, &axis, &values, panels.len() > 1))
+        .collect();
     Ok(Drawn {
         layout: if panels.len() == 1 { "one" } else { "several" },
         panels: drawn,
@@ -54,7 +57,11 @@ fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value], several: bool
     let points = || panel.series.iter().flat_map(|s| &s.points);
     let ends = points().flat_map(|p| {
         let interval = p.measure.interval;
-        [p.mean, interval.map_or(p.mean, |i| i.high), interval.map_or(p.mean, |i| i.low)]
+        [
+            p.mean,
+            interval.map_or(p.mean, |i| i.high),
+            interval.map_or(p.mean, |i| i.low),
+        ]
     });
     let (low, high) = ends.fold((0f64, 0f64), |(low, high), v| (low.min(v), high.max(v)));
     let share = panel.unit.is_empty() && low >= 0.0 && high <= 1.0 && high > 0.5;

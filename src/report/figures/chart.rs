@@ -80,10 +80,7 @@ fn painted(
         .margin_right(12 * fine)
         .x_label_area_size(bottom * fine)
         .y_label_area_size(frame.left * fine)
-        .build_cartesian_2d(
-            Axis::from(&frame.x),
-            Axis::from(&frame.y),
-        )?;
+        .build_cartesian_2d(Axis::from(&frame.x), Axis::from(&frame.y))?;
     // The backend divides sizes by 1.24.
     let font = |size: f64| {
         let size = size * f64::from(FINE) * 1.24;
@@ -107,7 +104,10 @@ fn painted(
     }
     mesh.draw()?;
     paint(&mut chart)?;
-    let places = hits.iter().map(|hit| chart.backend_coord(&hit.at)).collect();
+    let places = hits
+        .iter()
+        .map(|hit| chart.backend_coord(&hit.at))
+        .collect();
     root.present()?;
     Ok(places)
 }

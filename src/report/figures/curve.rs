@@ -90,10 +90,18 @@ fn vertical(panel: &Panel) -> (Scale, Option<f64>) {
     let clips = panel.unit == "dB"
         && points().any(|p| p.mean > CLIP_DB)
         && points().any(|p| p.mean <= CLIP_DB);
-    let shown = || points().filter(|p| !clips || p.mean <= CLIP_DB).flat_map(ends);
+    let shown = || {
+        points()
+            .filter(|p| !clips || p.mean <= CLIP_DB)
+            .flat_map(ends)
+    };
     let low = shown().fold(f64::INFINITY, f64::min);
     let high = shown().fold(f64::NEG_INFINITY, f64::max);
-    let high = if clips { high + (high - low).max(1.0) * 0.3 } else { high };
+    let high = if clips {
+        high + (high - low).max(1.0) * 0.3
+    } else {
+        high
+    };
     let scale = Scale::linear(low, high, 5);
     let top = scale.high;
     (scale, clips.then_some(top))
@@ -121,7 +129,10 @@ fn one(
         .collect();
     let svg = chart::draw(frame, &hits, |chart| {
         for series in &panel.series {
-            let path = series.points.iter().map(|p| (positions[p.x], p.mean.min(top)));
+            let path = series
+                .points
+                .iter()
+                .map(|p| (positions[p.x], p.mean.min(top)));
             let path: Vec<(f64, f64)> = path.collect();
             if path.iter().any(|(_, y)| *y < top) {
                 marks::line(chart, series.slot, 2 * FINE.unsigned_abs(), path)?;
@@ -155,7 +166,10 @@ fn one(
 
 /// What the whiskers are.
 pub(super) fn methods(panels: &[Panel]) -> Option<String> {
-    let points = panels.iter().flat_map(|p| &p.series).flat_map(|s| &s.points);
+    let points = panels
+        .iter()
+        .flat_map(|p| &p.series)
+        .flat_map(|s| &s.points);
     let mut words: Vec<&str> = Vec::new();
     for interval in points.filter_map(|p| p.measure.interval) {
         if !words.contains(&interval.method.words()) {

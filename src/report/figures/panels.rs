@@ -56,7 +56,10 @@ pub(super) fn panels(study: &Study, figure: &Figure) -> Result<Panels, String> {
     };
     if !stage.axes.contains(&axis) {
         let axis = format::axis(&axis);
-        return Err(format!("no axis “{axis}” enters the stage “{}”", stage.name));
+        return Err(format!(
+            "no axis “{axis}” enters the stage “{}”",
+            stage.name
+        ));
     }
     let mut metrics = figure.metrics.clone();
     if metrics.is_empty() {
@@ -203,7 +206,11 @@ pub(super) fn hit(study: &Study, at: (f64, f64), name: &str, x: &str, point: &Po
     let first = measure.samples.first();
     Hit {
         at,
-        title: format!("{name}, {x}: {value} {} — task {}", measure.unit, tasks.join(", ")),
+        title: format!(
+            "{name}, {x}: {value} {} — task {}",
+            measure.unit,
+            tasks.join(", ")
+        ),
         href: first.map(|s| task_href(study, s.task)),
     }
 }

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use plotters::coord::ranged1d::{
-    KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter,
-};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use serde_json::Value;
 
@@ -58,7 +56,9 @@ impl Scale {
         if high > low {
             let room = (high - low) * 0.02;
             (scale.low, scale.high) = (low, high + room);
-            scale.ticks.retain(|(at, _)| *at >= low && *at <= high + room);
+            scale
+                .ticks
+                .retain(|(at, _)| *at >= low && *at <= high + room);
         }
         scale
     }
@@ -108,7 +108,10 @@ impl Scale {
         };
         let (low, high) = extent(&positions);
         let room = if high > low { (high - low) * 0.06 } else { 0.5 };
-        let labels = positions.iter().copied().zip(values.iter().map(format::value));
+        let labels = positions
+            .iter()
+            .copied()
+            .zip(values.iter().map(format::value));
         let mut ticks: Vec<(f64, String)> = Vec::new();
         for (at, label) in labels {
             let near = |(other, _): &(f64, String)| (other - at).abs() < (high - low) * 0.055;

@@ -148,11 +148,7 @@ fn origin(manifest: &Manifest) -> Markup {
 }
 
 /// Digest of the data a task read, itself or through its inputs.
-fn data(
-    study: &Study,
-    index: &BTreeMap<TaskKey, usize>,
-    task: usize,
-) -> Option<(String, bool)> {
+fn data(study: &Study, index: &BTreeMap<TaskKey, usize>, task: usize) -> Option<(String, bool)> {
     let mut queue = vec![task];
     let mut seen = Vec::new();
     while let Some(at) = queue.pop() {
