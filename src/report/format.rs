@@ -77,7 +77,7 @@ fn scientific(value: f64) -> String {
 }
 
 /// A power of ten in superscript.
-fn raised(power: i32) -> String {
+pub(crate) fn raised(power: i32) -> String {
     let digit = |c: char| match c {
         '-' => '⁻',
         '1' => '¹',

@@ -43,8 +43,10 @@ pub(crate) struct Verdict {
 pub(crate) struct Reading {
     /// Axes other than the one followed.
     pub line: String,
-    /// Value on the axis followed.
+    /// Place on the axis followed.
     pub at: Option<String>,
+    #[serde(skip)]
+    pub at_value: Option<String>,
     pub coordinates: Coordinates,
     pub mean: Option<f64>,
     pub interval: Option<Interval>,
@@ -134,17 +136,14 @@ fn readings(
     };
     let reading = |cell: &Cell| {
         let measure = study.measure(cell, &expectation.metric);
-        let at = along.and_then(|axis| {
-            let value = cell.coordinates.get(axis)?;
-            Some(format!(
-                "{} = {}",
-                format::short_axis(axis),
-                format::value(value)
-            ))
-        });
+        let at_value = along.and_then(|axis| cell.coordinates.get(axis));
+        let at_value = at_value.map(format::value);
+        let at = along.zip(at_value.as_ref());
+        let at = at.map(|(axis, value)| format!("{} = {value}", format::short_axis(axis)));
         Reading {
             line: format::coordinates(&line.others),
             at,
+            at_value,
             coordinates: cell.coordinates.clone(),
             mean: measure.mean,
             interval: measure.interval,
@@ -205,7 +204,10 @@ fn judge(
         .filter(|r| r.mean.is_none())
         .collect();
     if let Some(first) = missing.first() {
-        let place = first.at.as_deref().unwrap_or("the first of them");
+        let place = match format::coordinates(&first.coordinates) {
+            place if place.is_empty() => "the only one".to_owned(),
+            place => place,
+        };
         let why = first.missing.as_deref().unwrap_or("not measured");
         let points = format::counted(count, "point");
         let has = if missing.len() == 1 { "has" } else { "have" };

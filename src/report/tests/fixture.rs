@@ -195,7 +195,10 @@ impl Fixture {
         self.put(&layout::sweep_file(sweep), file).await;
         let status = SweepStatus {
             sweep: sweep.clone(),
-            state: SweepState::Done,
+            state: match self.rows.iter().any(|row| row.state == TaskState::Failed) {
+                true => SweepState::Failed,
+                false => SweepState::Done,
+            },
             points: self.plan.points.len() as u64,
             tasks: self.plan.tasks.len() as u64,
             done: 0,
