@@ -16,7 +16,8 @@ pub(crate) enum Status {
     NotMeasurable,
 }
 
-/// An expectation and its outcome.
+/// An expectation and its outcome. `name`, `value`, `expected` and `why` are
+/// free of control characters, fit for a terminal.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Verdict {
     pub name: String,
@@ -88,10 +89,10 @@ fn check(study: &Study, expectation: &Expectation) -> Verdict {
 
     let (status, why) = match judge(study, expectation, along.as_deref(), &lines) {
         Ok(()) => (Status::Pass, None),
-        Err((status, why)) => (status, Some(why)),
+        Err((status, why)) => (status, Some(format::clean(&why))),
     };
     Verdict {
-        name: expectation.name.clone(),
+        name: format::clean(&expectation.name),
         status,
         pass: status == Status::Pass,
         value: words(&lines, &unit),
