@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Core, Effect, Event, Fact, Submission};
+use crate::core::{Core, Effect, Event, Fact, Rows, Submission};
 use crate::performer::{Action, Batch, Performer};
 use crate::state::{State, StateError};
 
@@ -36,7 +36,9 @@ pub(crate) enum Command {
     Submit(Submission, oneshot::Sender<Option<Submitted>>),
     /// Answers with the number of tasks that the sweep has cancelled.
     Cancel(SweepId, oneshot::Sender<Option<u64>>),
-    Sweep(SweepId, bool, oneshot::Sender<Option<SweepStatus>>),
+    Sweep(SweepId, Rows, oneshot::Sender<Option<SweepStatus>>),
+    /// What a follower has not seen yet, and how many tasks have ended by now.
+    Follow(SweepId, Option<usize>, oneshot::Sender<Option<(SweepStatus, usize)>>),
     Cluster(oneshot::Sender<ClusterStatus>),
 }
 
@@ -200,11 +202,17 @@ impl Driver {
                 let known = core.has_sweep(&sweep);
                 let effects = core.step(now, Event::Cancel(sweep.clone()));
                 turn.take(effects, core, now);
-                let status = core.sweep_status(now, &sweep, false);
+                let status = core.sweep_status(now, &sweep, Rows::None);
                 turn.reply(reply, status.filter(|_| known).map(|s| s.cancelled));
             }
             Command::Sweep(sweep, rows, reply) => {
                 turn.reply(reply, core.sweep_status(now, &sweep, rows));
+            }
+            Command::Follow(sweep, seen, reply) => {
+                let ended = core.ended(&sweep);
+                let rows = Rows::Since(seen.unwrap_or(ended));
+                let status = core.sweep_status(now, &sweep, rows);
+                turn.reply(reply, status.map(|status| (status, ended)));
             }
             Command::Cluster(reply) => turn.reply(reply, core.cluster_status(now)),
         }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::core::Event;
+use crate::core::{Event, Rows};
 use crate::driver::{Command, Handle, Stopped};
 use crate::submit::{SubmitError, Submitter};
 
@@ -164,7 +164,7 @@ impl Sweeps for Service {
         let sweep = sweep_id(&name)?;
         let status = self
             .driver
-            .ask(|reply| Command::Sweep(sweep, true, reply))
+            .ask(|reply| Command::Sweep(sweep, Rows::All, reply))
             .await
             .map_err(stopped)?
             .ok_or_else(|| unknown(&name, &cluster))?;
@@ -181,26 +181,29 @@ impl Sweeps for Service {
         let name = request.into_inner().sweep;
         let sweep = sweep_id(&name)?;
         let mut driver = self.driver.clone();
-        let ask = |driver: &Handle, sweep: &SweepId| {
+        let follow = |driver: &Handle, seen: Option<usize>| {
             let (driver, sweep) = (driver.clone(), sweep.clone());
             async move {
-                driver
-                    .ask(|reply| Command::Sweep(sweep, true, reply))
-                    .await
-                    .map_err(stopped)
+                let command = |reply| Command::Follow(sweep, seen, reply);
+                driver.ask(command).await.map_err(stopped)
             }
         };
-        if ask(&driver, &sweep).await?.is_none() {
+        if follow(&driver, None).await?.is_none() {
             let cluster = driver.ask(Command::Cluster).await.map_err(stopped)?;
             return Err(unknown(&name, &cluster));
         }
         // One snapshot waits at most: a slow reader skips, and blocks nobody.
         let (sender, snapshots) = mpsc::channel(1);
         tokio::spawn(async move {
+            // Whoever begins to follow is told of everything that has ended.
+            let mut seen = Some(0);
             loop {
                 driver.changes.mark_unchanged();
-                let status = match ask(&driver, &sweep).await {
-                    Ok(Some(status)) => Ok(status),
+                let status = match follow(&driver, seen).await {
+                    Ok(Some((status, ended))) => {
+                        seen = Some(ended);
+                        Ok(status)
+                    }
                     Ok(None) => break,
                     Err(e) => Err(e),
                 };

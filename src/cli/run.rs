@@ -115,20 +115,9 @@ fn show(
         }));
         return;
     }
-    for row in last
-        .rows
-        .iter()
-        .filter(|row| row.state == ablate_proto::status::TaskState::Failed)
-    {
-        if let Some(failure) = &row.failure {
-            eprintln!(
-                "failed: {}: {}",
-                lines::printable(&row.label),
-                lines::printable(&failure.to_string())
-            );
-        }
+    if !written.verdicts.is_empty() {
+        lines::line(verdicts::table(&written.verdicts));
     }
-    lines::line(verdicts::table(&written.verdicts));
     lines::line(format_args!(
         "{} of {} tasks done ({} reused, {} failed) in {seconds:.1} s",
         last.done, last.tasks, submitted.reused, last.failed

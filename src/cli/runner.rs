@@ -20,6 +20,6 @@ pub(super) fn runner(args: &RunnerArgs) -> Exit {
         threads: args.threads,
         checkpoint_seconds: args.checkpoint_seconds,
     };
-    runner::main(settings);
+    let _ = runner::main(settings);
     Exit::Done
 }

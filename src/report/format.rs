@@ -63,7 +63,7 @@ pub(crate) fn spread(mean: f64, half: f64, unit: &str) -> String {
 /// suits both.
 fn places(value: f64, half: f64) -> Option<usize> {
     let plain = (1e-3..1e6).contains(&value.abs()) && half >= 1e-4 && half.is_finite();
-    plain.then(|| decimals(half, if half >= 1.0 { 3 } else { 2 }).min(4))
+    plain.then(|| decimals(half, 2).min(4))
 }
 
 fn fixed(value: f64, places: usize) -> String {
@@ -77,7 +77,7 @@ fn scientific(value: f64) -> String {
 }
 
 /// A power of ten in superscript.
-fn raised(power: i32) -> String {
+pub(crate) fn raised(power: i32) -> String {
     let digit = |c: char| match c {
         '-' => '⁻',
         '1' => '¹',

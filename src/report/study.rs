@@ -248,23 +248,19 @@ impl Study {
     }
 }
 
-/// Whether each value of `along` goes with one value of `axis`.
+/// Whether `axis` varies, and each value of `along` goes with one value of it.
 fn follows(cells: &[Cell], axis: &str, along: &str) -> bool {
-    cells.iter().all(|a| {
-        cells.iter().all(|b| {
-            a.coordinates.get(along) != b.coordinates.get(along)
-                || a.coordinates.get(axis) == b.coordinates.get(axis)
-        })
-    }) && distinct(cells, axis) > 1
-}
-
-fn distinct(cells: &[Cell], axis: &str) -> usize {
-    let mut seen: Vec<Option<&Value>> = Vec::new();
+    let mut pairs: BTreeMap<String, &Value> = BTreeMap::new();
+    let mut varies = false;
     for cell in cells {
-        let value = cell.coordinates.get(axis);
-        if !seen.contains(&value) {
-            seen.push(value);
+        let coordinates = &cell.coordinates;
+        let (Some(key), Some(value)) = (coordinates.get(along), coordinates.get(axis)) else {
+            return false;
+        };
+        varies |= cells[0].coordinates.get(axis) != Some(value);
+        if *pairs.entry(key.to_string()).or_insert(value) != value {
+            return false;
         }
     }
-    seen.len()
+    varies
 }

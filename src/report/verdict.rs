@@ -16,7 +16,8 @@ pub(crate) enum Status {
     NotMeasurable,
 }
 
-/// An expectation and its outcome.
+/// An expectation and its outcome. `name`, `value`, `expected` and `why` are
+/// free of control characters, fit for a terminal.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Verdict {
     pub name: String,
@@ -43,8 +44,10 @@ pub(crate) struct Verdict {
 pub(crate) struct Reading {
     /// Axes other than the one followed.
     pub line: String,
-    /// Value on the axis followed.
+    /// Place on the axis followed.
     pub at: Option<String>,
+    #[serde(skip)]
+    pub at_value: Option<String>,
     pub coordinates: Coordinates,
     pub mean: Option<f64>,
     pub interval: Option<Interval>,
@@ -86,10 +89,10 @@ fn check(study: &Study, expectation: &Expectation) -> Verdict {
 
     let (status, why) = match judge(study, expectation, along.as_deref(), &lines) {
         Ok(()) => (Status::Pass, None),
-        Err((status, why)) => (status, Some(why)),
+        Err((status, why)) => (status, Some(format::clean(&why))),
     };
     Verdict {
-        name: expectation.name.clone(),
+        name: format::clean(&expectation.name),
         status,
         pass: status == Status::Pass,
         value: words(&lines, &unit),
@@ -108,7 +111,9 @@ fn check(study: &Study, expectation: &Expectation) -> Verdict {
 fn only_axis(study: &Study, cells: &[Cell]) -> Option<String> {
     let varies = |name: &str| {
         let value = |cell: &Cell| cell.coordinates.get(name).cloned();
-        cells.windows(2).any(|pair| value(&pair[0]) != value(&pair[1]))
+        cells
+            .windows(2)
+            .any(|pair| value(&pair[0]) != value(&pair[1]))
     };
     let mut axes = study.plan.axes.iter().filter(|axis| varies(&axis.name));
     match (axes.next(), axes.next()) {
@@ -132,13 +137,14 @@ fn readings(
     };
     let reading = |cell: &Cell| {
         let measure = study.measure(cell, &expectation.metric);
-        let at = along.and_then(|axis| {
-            let value = cell.coordinates.get(axis)?;
-            Some(format!("{} = {}", format::short_axis(axis), format::value(value)))
-        });
+        let at_value = along.and_then(|axis| cell.coordinates.get(axis));
+        let at_value = at_value.map(format::value);
+        let at = along.zip(at_value.as_ref());
+        let at = at.map(|(axis, value)| format!("{} = {value}", format::short_axis(axis)));
         Reading {
             line: format::coordinates(&line.others),
             at,
+            at_value,
             coordinates: cell.coordinates.clone(),
             mean: measure.mean,
             interval: measure.interval,
@@ -199,7 +205,10 @@ fn judge(
         .filter(|r| r.mean.is_none())
         .collect();
     if let Some(first) = missing.first() {
-        let place = first.at.as_deref().unwrap_or("the first of them");
+        let place = match format::coordinates(&first.coordinates) {
+            place if place.is_empty() => "the only one".to_owned(),
+            place => place,
+        };
         let why = first.missing.as_deref().unwrap_or("not measured");
         let points = format::counted(count, "point");
         let has = if missing.len() == 1 { "has" } else { "have" };
@@ -304,10 +313,7 @@ fn expected(expectation: &Expectation, along: Option<&str>, unit: &str) -> Strin
 
 fn words(lines: &[Vec<Reading>], unit: &str) -> String {
     let line = |readings: &Vec<Reading>| {
-        let numbers: Vec<String> = readings
-            .iter()
-            .map(|r| r.measure.shown())
-            .collect();
+        let numbers: Vec<String> = readings.iter().map(|r| r.measure.shown()).collect();
         let label = readings.first().map_or("", |r| &r.line);
         let colon = if label.is_empty() { "" } else { ": " };
         format!("{label}{colon}{}", numbers.join(" → "))

@@ -190,10 +190,14 @@ impl Core {
             | State::Cancelled => {}
         }
         let (from, to) = (before.public(), entry.state.public());
+        let ended = entry.state.is_terminal();
         for sweep in &entry.in_sweeps {
             if let Some(sweep) = self.sweeps.get_mut(sweep) {
                 *sweep.counts.of(from) -= 1;
                 *sweep.counts.of(to) += 1;
+                if ended {
+                    sweep.ended.push(key);
+                }
             }
         }
     }

@@ -24,6 +24,7 @@ use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 
 pub use fact::{Fact, Submission};
 pub use settings::CoreSettings;
+pub use view::Rows;
 
 use crate::policy::Durations;
 use tables::{Sweep, TaskEntry, Worker};

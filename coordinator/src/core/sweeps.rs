@@ -37,6 +37,7 @@ impl Core {
             stages_naive: submission.stages_naive,
             tasks: Vec::with_capacity(submission.tasks.len()),
             counts: Counts::default(),
+            ended: Vec::new(),
             reused: 0,
             cancelled: false,
             end: End::NotYet,

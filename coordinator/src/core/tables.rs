@@ -124,6 +124,8 @@ pub(super) struct Sweep {
     pub(super) stages_naive: u64,
     pub(super) tasks: Vec<TaskKey>,
     pub(super) counts: Counts,
+    /// Its tasks in the order in which they ended, for those who follow it.
+    pub(super) ended: Vec<TaskKey>,
     /// Done before this sweep asked for them.
     pub(super) reused: u64,
     pub(super) cancelled: bool,

@@ -9,10 +9,19 @@ use super::tables::{End, State, Sweep, TaskEntry};
 use super::{Core, Now};
 use crate::policy;
 
+/// Which tasks of a sweep are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    None,
+    All,
+    /// What runs now, and what ended after so many others had: what one who
+    /// follows a sweep has not seen yet.
+    Since(usize),
+}
+
 impl Core {
-    pub fn sweep_status(&self, now: Now, id: &SweepId, with_rows: bool) -> Option<SweepStatus> {
+    pub fn sweep_status(&self, now: Now, id: &SweepId, rows: Rows) -> Option<SweepStatus> {
         let sweep = self.sweeps.get(id)?;
-        let rows = sweep.tasks.iter().filter_map(|key| self.tasks.get(key));
         let counts = sweep.counts;
         Some(SweepStatus {
             sweep: id.clone(),
@@ -25,17 +34,39 @@ impl Core {
             running: counts.running,
             reused: sweep.reused,
             eta_seconds: self.eta(now, sweep),
-            rows: if with_rows {
-                rows.map(|entry| row(now, entry)).collect()
-            } else {
-                Vec::new()
-            },
+            rows: self.rows(now, id, sweep, rows),
         })
+    }
+
+    fn rows(&self, now: Now, id: &SweepId, sweep: &Sweep, rows: Rows) -> Vec<TaskStatus> {
+        let list = |keys: &mut dyn Iterator<Item = &TaskKey>| {
+            let entries = keys.filter_map(|key| self.tasks.get(key));
+            entries.map(|entry| row(now, entry)).collect()
+        };
+        match rows {
+            Rows::None => Vec::new(),
+            Rows::All => list(&mut sweep.tasks.iter()),
+            Rows::Since(seen) => {
+                let held = self.workers.values().flat_map(|w| &w.held);
+                let mut running: Vec<TaskKey> = held.map(|attempt| attempt.task).collect();
+                running.retain(|key| {
+                    let entry = self.tasks.get(key);
+                    entry.is_some_and(|e| e.in_sweeps.contains(id))
+                });
+                let ended = sweep.ended.iter().skip(seen);
+                list(&mut running.iter().chain(ended))
+            }
+        }
+    }
+
+    /// How many of a sweep's tasks have ended so far, for [`Rows::Since`].
+    pub fn ended(&self, id: &SweepId) -> usize {
+        self.sweeps.get(id).map_or(0, |sweep| sweep.ended.len())
     }
 
     /// How a sweep ended, before the world is told that it has.
     pub fn outcome(&self, now: Now, id: &SweepId) -> Option<SweepStatus> {
-        let mut status = self.sweep_status(now, id, true)?;
+        let mut status = self.sweep_status(now, id, Rows::All)?;
         status.state = self.sweeps.get(id)?.end_state();
         Some(status)
     }
@@ -52,7 +83,7 @@ impl Core {
         });
         ClusterStatus {
             sweeps: sweeps
-                .filter_map(|id| self.sweep_status(now, id, false))
+                .filter_map(|id| self.sweep_status(now, id, Rows::None))
                 .collect(),
             workers: workers.collect(),
         }

@@ -2,6 +2,7 @@
 
 use ablate_proto::artifact::{Manifest, MetricRow};
 use ablate_proto::id::TaskKey;
+use ablate_proto::status::SweepState;
 use serde::Serialize;
 
 use crate::report::ReportError;
@@ -17,6 +18,8 @@ struct Everything<'a> {
     title: &'a str,
     question: &'a str,
     profile: Option<&'a str>,
+    /// Absent while the sweep runs.
+    state: Option<SweepState>,
     points: usize,
     stages_naive: u64,
     tasks_unique: usize,
@@ -70,6 +73,7 @@ pub(crate) fn everything(study: &Study, verdicts: &[Verdict]) -> Result<Vec<u8>,
         title: &plan.title,
         question: &plan.question,
         profile: plan.profile.as_deref(),
+        state: study.status.as_ref().map(|status| status.state),
         points: plan.points.len(),
         stages_naive: plan.stages_naive,
         tasks_unique: plan.tasks.len(),

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use plotters::prelude::*;
 use serde_json::Value;
 
-use super::chart::{FINE, Frame, Hit};
+use super::chart::{Frame, Hit};
 use super::curve::methods;
-use super::palette::{TEXT, colour};
+use super::palette::{TEXT, WHISKER, colour};
 use super::panels::{Panel, Panels, hit, panels};
 use super::scale::Scale;
 use super::{Drawn, Kind, chart, marks};
@@ -39,7 +39,10 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         }
     }
     notes.extend(methods(&panels));
-    let drawn = panels.iter().map(|p| one(study, p, &axis, &values, panels.len() > 1)).collect();
+    let drawn = panels
+        .iter()
+        .map(|p| one(study, &panels, p, &axis, &values))
+        .collect();
     Ok(Drawn {
         layout: if panels.len() == 1 { "one" } else { "several" },
         panels: drawn,
@@ -50,11 +53,22 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     })
 }
 
-fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value], several: bool) -> Markup {
-    let points = || panel.series.iter().flat_map(|s| &s.points);
+fn one(study: &Study, panels: &[Panel], panel: &Panel, axis: &str, values: &[Value]) -> Markup {
+    let several = panels.len() > 1;
+    let group = panels.iter().filter(|p| p.group == panel.group);
+    let points = || {
+        group
+            .clone()
+            .flat_map(|p| &p.series)
+            .flat_map(|s| &s.points)
+    };
     let ends = points().flat_map(|p| {
         let interval = p.measure.interval;
-        [p.mean, interval.map_or(p.mean, |i| i.high), interval.map_or(p.mean, |i| i.low)]
+        [
+            p.mean,
+            interval.map_or(p.mean, |i| i.high),
+            interval.map_or(p.mean, |i| i.low),
+        ]
     });
     let (low, high) = ends.fold((0f64, 0f64), |(low, high), v| (low.min(v), high.max(v)));
     let share = panel.unit.is_empty() && low >= 0.0 && high <= 1.0 && high > 0.5;
@@ -99,7 +113,7 @@ fn one(study: &Study, panel: &Panel, axis: &str, values: &[Value], several: bool
             chart.draw_series([bar])?;
             let mut top = point.mean.max(0.0);
             if let Some(interval) = point.measure.interval {
-                let style = TEXT.stroke_width(FINE.unsigned_abs() * 3 / 2);
+                let style = TEXT.stroke_width(WHISKER);
                 marks::whisker(chart, style, middle, (interval.low, interval.high))?;
                 top = top.max(interval.high);
             }

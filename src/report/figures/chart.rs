@@ -60,7 +60,7 @@ pub(super) fn draw(
             (PreEscaped(content(&svg)))
             @for (hit, (x, y)) in hits.iter().zip(places) {
                 a.hit href=[hit.href.as_deref()] {
-                    circle cx=(x) cy=(y) r=(9 * FINE) { title { (hit.title) } }
+                    circle cx=(x) cy=(y) r=(9 * FINE) { title { (format::clean(&hit.title)) } }
                 }
             }
         }

@@ -5,7 +5,7 @@ use ablate_coordinator::sweep::plan::Figure;
 use maud::{Markup, html};
 
 use super::chart::{FINE, Frame, Hit};
-use super::palette::colour;
+use super::palette::{WHISKER, colour};
 use super::panels::{Panel, Panels, hit, panels};
 use super::scale::Scale;
 use super::{Drawn, Kind, chart, marks};
@@ -44,7 +44,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
                 legend.push(entry);
             }
         }
-        let (y, top) = vertical(panel);
+        let (y, top) = vertical(&panels, panel);
         clipped |= top.is_some();
         let name = match x.log {
             true => format!("{} (log scale)", format::axis(&axis)),
@@ -80,9 +80,10 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     })
 }
 
-/// The vertical axis, and the value at which it clips.
-fn vertical(panel: &Panel) -> (Scale, Option<f64>) {
-    let points = || panel.series.iter().flat_map(|s| &s.points);
+/// The vertical axis that a panel shares with its group, and the value at which it clips.
+fn vertical(panels: &[Panel], panel: &Panel) -> (Scale, Option<f64>) {
+    let group = || panels.iter().filter(|p| p.group == panel.group);
+    let points = || group().flat_map(|p| &p.series).flat_map(|s| &s.points);
     let ends = |p: &super::panels::Point| match p.measure.interval {
         Some(interval) => [interval.low, interval.high],
         None => [p.mean, p.mean],
@@ -129,13 +130,12 @@ fn one(
         .collect();
     let svg = chart::draw(frame, &hits, |chart| {
         for series in &panel.series {
-            let path = series
-                .points
-                .iter()
-                .map(|p| (positions[p.x], p.mean.min(top)));
-            let path: Vec<(f64, f64)> = path.collect();
-            if path.iter().any(|(_, y)| *y < top) {
-                marks::line(chart, series.slot, 2 * FINE.unsigned_abs(), path)?;
+            for stretch in series.stretches() {
+                let path = stretch.iter().map(|p| (positions[p.x], p.mean.min(top)));
+                let path: Vec<(f64, f64)> = path.collect();
+                if path.iter().any(|(_, y)| *y < top) {
+                    marks::line(chart, series.slot, 2 * FINE.unsigned_abs(), path)?;
+                }
             }
         }
         for series in &panel.series {
@@ -146,7 +146,7 @@ fn one(
                     continue;
                 }
                 if let Some(interval) = point.measure.interval {
-                    let style = colour(series.slot).stroke_width(FINE.unsigned_abs() * 3 / 2);
+                    let style = colour(series.slot).stroke_width(WHISKER);
                     let ends = (interval.low.max(frame.y.low), interval.high.min(top));
                     marks::whisker(chart, style, x, ends)?;
                 }

@@ -41,6 +41,9 @@ pub(super) const AXIS: RGBColor = RGBColor(0xaa, 0xaa, 0xaa);
 /// The ground that figures stand on.
 pub(super) const GROUND: RGBColor = RGBColor(0xfe, 0xfe, 0xfe);
 
+/// Width of whiskers, which have no dashes. No line has the same.
+pub(super) const WHISKER: u32 = 5;
+
 pub(crate) fn slots() -> usize {
     HUES.len()
 }
@@ -65,7 +68,7 @@ pub(crate) fn style_sheet() -> String {
             rules,
             ".chart [stroke=\"{name}\"]{{stroke:var(--s{i})}}\
              .chart [fill=\"{name}\"]{{fill:var(--s{i})}}\
-             .chart polyline[stroke=\"{name}\"]{{stroke-dasharray:{}}}",
+             .chart polyline[stroke=\"{name}\"]:not([stroke-width=\"{WHISKER}\"]){{stroke-dasharray:{}}}",
             hue.dashes
         );
     }

@@ -9,6 +9,9 @@ use crate::report::format;
 use crate::report::page::cell::task_href;
 use crate::report::study::{Cell, Line, Measure, Study};
 
+/// Metrics that differ by more than this factor do not share an axis.
+const UNLIKE: f64 = 20.0;
+
 pub(super) struct Panels {
     pub axis: String,
     /// Values along x in the order of the axis.
@@ -26,6 +29,8 @@ pub(super) struct Panel {
     /// Name of the vertical axis.
     pub y_name: String,
     pub unit: String,
+    /// Panels of one group share their vertical axis.
+    pub group: usize,
     pub series: Vec<Series>,
 }
 
@@ -33,6 +38,16 @@ pub(super) struct Series {
     pub slot: usize,
     pub label: String,
     pub points: Vec<Point>,
+    /// Places along x that were planned and have no value.
+    pub gaps: Vec<usize>,
+}
+
+impl Series {
+    /// The points in stretches without a gap between them.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = &[Point]> {
+        let gap = |a: &Point, b: &Point| self.gaps.iter().any(|g| a.x < *g && *g < b.x);
+        self.points.chunk_by(move |a, b| !gap(a, b))
+    }
 }
 
 pub(super) struct Point {
@@ -73,7 +88,7 @@ pub(super) fn panels(study: &Study, figure: &Figure) -> Result<Panels, String> {
         return Err(format!("no point has a value ({})", why.why_missing()));
     }
     let mut panels = Vec::new();
-    for (unit, names) in &units {
+    for (group, (unit, names)) in units.iter().enumerate() {
         if names.len() == 1 || lines.len() == 1 {
             let many = lines.len() > 1;
             let mut series = Vec::new();
@@ -94,18 +109,24 @@ pub(super) fn panels(study: &Study, figure: &Figure) -> Result<Panels, String> {
                 title: String::new(),
                 y_name,
                 unit: unit.clone(),
+                group,
                 series,
             });
         } else {
             for line in &lines {
+                let y_name = match names.as_slice() {
+                    [name] => format::metric_in(name, unit),
+                    _ => format::clean(unit),
+                };
                 let series = names.iter().enumerate().map(|(slot, name)| {
                     let label = format::metric(name);
                     one(study, name, line, &axis, &values, label, slot)
                 });
                 panels.push(Panel {
                     title: format::coordinates(&line.others),
-                    y_name: format::clean(unit),
+                    y_name,
                     unit: unit.clone(),
+                    group,
                     series: series.collect(),
                 });
             }
@@ -140,9 +161,15 @@ fn one(
             measure,
         })
     };
+    let place = |cell: &Cell| {
+        let value = cell.coordinates.get(axis)?;
+        let gap = study.measure(cell, metric).mean.is_none();
+        values.iter().position(|v| v == value).filter(|_| gap)
+    };
     Series {
         slot,
         label,
+        gaps: line.cells.iter().filter_map(place).collect(),
         points: line.cells.iter().filter_map(point).collect(),
     }
 }
@@ -157,20 +184,36 @@ fn values(cells: &[Cell], axis: &str) -> Vec<Value> {
     values
 }
 
-/// Units with their metrics, without the metrics that nothing has a value of.
+/// Metrics that share an axis: of one unit and of like size. Those that
+/// nothing has a value of are left out.
 fn units(study: &Study, cells: &[Cell], metrics: &[String]) -> Vec<(String, Vec<String>)> {
-    let mut units: Vec<(String, Vec<String>)> = Vec::new();
+    struct Group {
+        unit: String,
+        size: f64,
+        names: Vec<String>,
+    }
+    let mut groups: Vec<Group> = Vec::new();
     for metric in metrics {
         let measures = cells.iter().map(|cell| study.measure(cell, metric));
-        let Some(found) = measures.into_iter().find(|m| m.mean.is_some()) else {
+        let known: Vec<Measure> = measures.filter(|m| m.mean.is_some()).collect();
+        let Some(first) = known.first() else {
             continue;
         };
-        match units.iter_mut().find(|(unit, _)| *unit == found.unit) {
-            Some((_, names)) => names.push(metric.clone()),
-            None => units.push((found.unit, vec![metric.clone()])),
+        let sizes = known.iter().filter_map(|m| m.mean).map(f64::abs);
+        let size = sizes.fold(0.0, f64::max);
+        let like = |other: f64| size <= other * UNLIKE && other <= size * UNLIKE;
+        let fits = |group: &&mut Group| group.unit == first.unit && like(group.size);
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.names.push(metric.clone()),
+            None => groups.push(Group {
+                unit: first.unit.clone(),
+                size,
+                names: vec![metric.clone()],
+            }),
         }
     }
-    units
+    let pairs = groups.into_iter().map(|group| (group.unit, group.names));
+    pairs.collect()
 }
 
 fn missing(study: &Study, cells: &[Cell], metrics: &[String]) -> Vec<String> {

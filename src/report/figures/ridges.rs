@@ -31,10 +31,17 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
     let bins = picked[0].values.len();
     // Latent histograms span [-1, 1]; others are shown by bin.
     let latent = name == "latent_histogram";
-    let (from, to) = if latent { (-1.0, 1.0) } else { (0.0, bins as f64) };
+    let (from, to) = if latent {
+        (-1.0, 1.0)
+    } else {
+        (0.0, bins as f64)
+    };
     let width = (to - from) / bins.max(1) as f64;
     let every = count.div_ceil(6);
-    let ticks = picked.iter().enumerate().filter(|(i, _)| (count - 1 - i).is_multiple_of(every));
+    let ticks = picked
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| (count - 1 - i).is_multiple_of(every));
     let y = Scale {
         low: 0.0,
         high: count as f64 - 1.0 + OVERLAP + 0.1,

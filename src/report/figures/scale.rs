@@ -56,7 +56,9 @@ impl Scale {
         if high > low {
             let room = (high - low) * 0.02;
             (scale.low, scale.high) = (low, high + room);
-            scale.ticks.retain(|(at, _)| *at >= low && *at <= high + room);
+            scale
+                .ticks
+                .retain(|(at, _)| *at >= low && *at <= high + room);
         }
         scale
     }
@@ -67,15 +69,13 @@ impl Scale {
         let end = (high.log10() - 1e-9).ceil().max(start + 1.0);
         let every = ((end - start) / 4.0).ceil();
         let mut ticks = Vec::new();
-        let mut power = start;
-        while power <= end {
-            let value = 10f64.powf(power);
-            let label = match (-2.5..4.5).contains(&power) {
-                true => format!("{value}"),
-                false => format::number(value, "").replace("1.00×", ""),
+        for power in whole_steps(start, end, every) {
+            let at = f64::from(power);
+            let label = match (-2..5).contains(&power) {
+                true => format!("{}", 10f64.powi(power)),
+                false => format!("10{}", format::raised(power)),
             };
-            ticks.push((power, label));
-            power += every;
+            ticks.push((at, label));
         }
         Self {
             low: start,
@@ -181,6 +181,14 @@ impl ValueFormatter<f64> for Axis {
         let found = self.ticks.iter().find(|(at, _)| at == value);
         found.map(|(_, label)| label.clone()).unwrap_or_default()
     }
+}
+
+/// Whole powers from `start` to `end`; none is beyond the range of f64.
+fn whole_steps(start: f64, end: f64, every: f64) -> impl Iterator<Item = i32> {
+    (-330..330).filter(move |power| {
+        let at = f64::from(*power);
+        at >= start && at <= end && (at - start) % every == 0.0
+    })
 }
 
 fn steps(count: usize) -> Vec<f64> {

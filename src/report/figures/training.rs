@@ -71,7 +71,10 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         let shown = format::metric(name);
         notes.push(format!("{shown}: heights are square roots of shares."));
         if first.len() > MAX_RIDGES {
-            notes.push(format!("{shown}: the first {MAX_RIDGES} of {} points.", first.len()));
+            notes.push(format!(
+                "{shown}: the first {MAX_RIDGES} of {} points.",
+                first.len()
+            ));
         }
         for run in first.iter().take(MAX_RIDGES) {
             let rows = rows(study, run.task, name).filter(|row| !row.values.is_empty());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ablate_proto::status::SweepState;
 use maud::{Markup, html};
 
 use super::cell::measured;
@@ -47,11 +48,21 @@ pub(super) fn summary(study: &Study, verdicts: &[Verdict]) -> Markup {
                 dt { "Results" }
                 dd {
                     strong { (format::count(done)) } " of " (format::counted(unique, "task"))
-                    small { (format::seconds(seconds)) " of computing" }
+                    small { (format::seconds(seconds)) " of computing; " (state(study)) }
                 }
             }
             (saving(study))
         }
+    }
+}
+
+/// How the sweep ended.
+fn state(study: &Study) -> &'static str {
+    match study.status.as_ref().map(|status| status.state) {
+        None | Some(SweepState::Running) => "the sweep has not ended",
+        Some(SweepState::Done) => "all done",
+        Some(SweepState::Failed) => "ended with failures",
+        Some(SweepState::Cancelled) => "cancelled",
     }
 }
 
@@ -134,7 +145,7 @@ fn finding(study: &Study, verdict: &Verdict) -> Markup {
             td {
                 span.metric { (format::metric_in(&verdict.metric, &verdict.unit)) }
                 @for (label, readings) in &lines {
-                    div.chain {
+                    div.chain.loose[verdict.along.is_none()] {
                         @if !label.is_empty() { span.line { (label) } }
                         (chain(study, readings))
                     }
@@ -159,7 +170,8 @@ fn chain(study: &Study, readings: &[&Reading]) -> Markup {
             } @else {
                 span.reading {
                     span { (measured(study, &reading.measure, false)) }
-                    @if let Some(at) = &reading.at { small { (at) } }
+                    @let at = if i == 0 { &reading.at } else { &reading.at_value };
+                    @if let Some(at) = at { small { (at) } }
                 }
             }
         }

@@ -57,7 +57,11 @@ impl Fixture {
                 .map(|(role, stage)| ((*role).to_owned(), (*stage).to_owned()))
                 .collect();
             let mut axes: Vec<String> = own.iter().map(|a| (*a).to_owned()).collect();
-            for parent in plan.stages.iter().filter(|s| inputs.values().any(|i| *i == s.name)) {
+            for parent in plan
+                .stages
+                .iter()
+                .filter(|s| inputs.values().any(|i| *i == s.name))
+            {
                 axes.extend(parent.axes.iter().cloned());
             }
             axes.sort();
@@ -106,11 +110,19 @@ impl Fixture {
 
     pub(super) async fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         let payload = bytes.into().into();
-        self.store.put(&Path::from(path), payload).await.expect("put");
+        self.store
+            .put(&Path::from(path), payload)
+            .await
+            .expect("put");
     }
 
     /// Leaves the result of a task.
-    pub(super) async fn done(&self, task: usize, metrics: Vec<MetricRow>, files: &[(&str, Vec<u8>)]) {
+    pub(super) async fn done(
+        &self,
+        task: usize,
+        metrics: Vec<MetricRow>,
+        files: &[(&str, Vec<u8>)],
+    ) {
         let task = &self.plan.tasks[task].task;
         let attempt = AttemptId {
             task: task.key,
@@ -118,7 +130,8 @@ impl Fixture {
         };
         let mut entries = Vec::new();
         for (name, bytes) in files {
-            self.put(&layout::attempt_file(&attempt, name), bytes.clone()).await;
+            self.put(&layout::attempt_file(&attempt, name), bytes.clone())
+                .await;
             entries.push(FileEntry {
                 name: (*name).to_owned(),
                 bytes: bytes.len() as u64,
@@ -182,7 +195,10 @@ impl Fixture {
         self.put(&layout::sweep_file(sweep), file).await;
         let status = SweepStatus {
             sweep: sweep.clone(),
-            state: SweepState::Done,
+            state: match self.rows.iter().any(|row| row.state == TaskState::Failed) {
+                true => SweepState::Failed,
+                false => SweepState::Done,
+            },
             points: self.plan.points.len() as u64,
             tasks: self.plan.tasks.len() as u64,
             done: 0,
@@ -234,8 +250,15 @@ fn add_point(
                 parameters.insert(field, coordinates[*axis].clone());
             } else {
                 // Axes of no parameter still make tasks of their own.
-                let values = &plan.axes.iter().find(|a| a.name == **axis).expect("axis").values;
-                let index = values.iter().position(|v| v == &coordinates[*axis]);
+                let values = &plan
+                    .axes
+                    .iter()
+                    .find(|a| a.name == **axis)
+                    .expect("axis")
+                    .values;
+                let at = values.iter().position(|v| v == &coordinates[*axis]);
+                let others = parameters.get("index").and_then(Value::as_u64).unwrap_or(0);
+                let index = others * 100 + at.expect("a value of the axis") as u64;
                 parameters.insert("index".into(), json!(index));
             }
         }
@@ -253,7 +276,10 @@ fn add_point(
                 task: plan.tasks[tasks[*parent]].task.key,
             })
             .collect();
-        let values: Vec<String> = mine.iter().map(|(axis, v)| format!(" {axis}={v}")).collect();
+        let values: Vec<String> = mine
+            .iter()
+            .map(|(axis, v)| format!(" {axis}={v}"))
+            .collect();
         let task = Task::new(format!("{name}{}", values.concat()), spec, seed, inputs);
         let index = match plan.tasks.iter().position(|p| p.task.key == task.key) {
             Some(index) => index,

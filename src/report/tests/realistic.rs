@@ -33,9 +33,24 @@ fn training(seed: u64) -> Vec<u8> {
         let (step, t) = (i * 100, i as f64 / 50.0);
         let jitter = |scale: f64| scale * noise(seed * 1000 + i);
         let grown = 1.0 - (-4.0 * t).exp();
-        row(up("mse_sum", "", 9.5 * (-3.6 * t).exp() + 0.3 + jitter(0.05).abs()).at(step));
-        row(up("psnr_noisy", "dB", 7.2 + 22.8 * grown.powf(0.7) + jitter(0.3)).at(step));
-        row(up("psnr_binarised", "dB", 7.2 + 26.3 * grown.powf(0.8) + jitter(0.3)).at(step));
+        row(up(
+            "mse_sum",
+            "",
+            9.5 * (-3.6 * t).exp() + 0.3 + jitter(0.05).abs(),
+        )
+        .at(step));
+        row(up(
+            "psnr_noisy",
+            "dB",
+            7.2 + 22.8 * grown.powf(0.7) + jitter(0.3),
+        )
+        .at(step));
+        row(up(
+            "psnr_binarised",
+            "dB",
+            7.2 + 26.3 * grown.powf(0.8) + jitter(0.3),
+        )
+        .at(step));
         row(up("brate_0.1", "", (0.985 * grown).max(0.0)).at(step));
         row(up("distance_min", "", 0.3 + 6.3 * grown + jitter(0.05)).at(step));
         row(up("distance_mean", "", 1.0 + 13.2 * grown.powf(0.5)).at(step));
@@ -101,7 +116,13 @@ async fn look_at_a_realistic_report() {
         generated images that repeat a training image; beside it, what latent noise costs a decoder."
         .into();
     for (task, _, _) in fixture.tasks("data") {
-        fixture.done(task, vec![up("images", "", 64.0), up("held_out", "", 64.0)], &[]).await;
+        fixture
+            .done(
+                task,
+                vec![up("images", "", 64.0), up("held_out", "", 64.0)],
+                &[],
+            )
+            .await;
     }
     for (task, _, seed) in fixture.tasks("blae") {
         let metrics = vec![
@@ -110,12 +131,19 @@ async fn look_at_a_realistic_report() {
             up("parameters", "", 27_361.0),
             MetricRow::scalar("kl_final", "", Direction::Down, 3.1e-4),
         ];
-        fixture.done(task, metrics, &[("metrics.jsonl", training(seed))]).await;
+        fixture
+            .done(task, metrics, &[("metrics.jsonl", training(seed))])
+            .await;
     }
     for stage in ["codes", "retrain", "draw", "prior"] {
         for (task, _, seed) in fixture.tasks(stage) {
             let metrics = match stage {
-                "prior" => vec![MetricRow::scalar("kl_final", "", Direction::Down, 3.9e-4 + 1e-5 * noise(seed))],
+                "prior" => vec![MetricRow::scalar(
+                    "kl_final",
+                    "",
+                    Direction::Down,
+                    3.9e-4 + 1e-5 * noise(seed),
+                )],
                 _ => vec![],
             };
             fixture.done(task, metrics, &[]).await;
@@ -124,22 +152,45 @@ async fn look_at_a_realistic_report() {
     for (task, at, seed) in fixture.tasks("overlap") {
         let sigma = at["retrain.sigma"].as_f64().expect("number");
         if sigma == 2.5 && seed == 2 {
-            fixture.failed(task, FailureClass::OutOfMemory, "evaluating 64 images at σ = 2.5: 3.1 GB asked for, 2.0 GB free");
+            fixture.failed(
+                task,
+                FailureClass::OutOfMemory,
+                "evaluating 64 images at σ = 2.5: 3.1 GB asked for, 2.0 GB free",
+            );
             continue;
         }
-        let noisy = 29.6 - 4.1 * sigma + 0.02 * sigma * sigma + 0.25 * noise(seed * 7 + task as u64);
+        let noisy =
+            29.6 - 4.1 * sigma + 0.02 * sigma * sigma + 0.25 * noise(seed * 7 + task as u64);
         let metrics = vec![
             up("psnr_noisy", "dB", noisy).over(64),
             up("psnr_clean", "dB", noisy + 3.1).over(64),
-            up("psnr_oracle", "dB", if sigma < 2.4 { 100.0 } else { 74.2 - sigma }).over(64),
-            up("psnr_bound", "dB", if sigma < 1.9 { 100.0 } else { 99.0 - 4.0 * sigma }).over(64),
+            up(
+                "psnr_oracle",
+                "dB",
+                if sigma < 2.4 { 100.0 } else { 74.2 - sigma },
+            )
+            .over(64),
+            up(
+                "psnr_bound",
+                "dB",
+                if sigma < 1.9 {
+                    100.0
+                } else {
+                    99.0 - 4.0 * sigma
+                },
+            )
+            .over(64),
             MetricRow::scalar("oc_max", "", Direction::Down, 0.002 * sigma.powi(3)),
         ];
         fixture.done(task, metrics, &[]).await;
     }
     for (task, at, seed) in fixture.tasks("memory") {
         let gamma = at["gamma"].as_u64().expect("number");
-        let hits = match gamma { 3 => 106.0, 5 => 419.0, _ => 510.0 } + (2.0 * noise(seed + gamma)).round();
+        let hits = match gamma {
+            3 => 106.0,
+            5 => 419.0,
+            _ => 510.0,
+        } + (2.0 * noise(seed + gamma)).round();
         let metrics = vec![
             up("memorised_rate", "", hits / 512.0).over(512),
             up("exact_rate", "", (hits - 5.0) / 512.0).over(512),
@@ -147,9 +198,17 @@ async fn look_at_a_realistic_report() {
             up("rho", "", 1.0 - hits / 600.0),
             MetricRow::skipped("fid", "no weights"),
         ];
-        fixture.done(task, metrics, &[("nearest.png", png::grid(12, 4, gamma * 10 + seed))]).await;
+        fixture
+            .done(
+                task,
+                metrics,
+                &[("nearest.png", png::grid(12, 4, gamma * 10 + seed))],
+            )
+            .await;
     }
     let store = fixture.save().await;
-    let written = report::write(store, &sweep(), std::path::Path::new(&folder)).await.expect("report");
+    let written = report::write(store, &sweep(), std::path::Path::new(&folder))
+        .await
+        .expect("report");
     assert!(written.html.exists());
 }

@@ -211,7 +211,7 @@ fn check(world: &World, committed: &mut BTreeMap<TaskKey, AttemptId>) {
         }
     }
     for (id, sweep) in &core.sweeps {
-        let status = core.sweep_status(world.now, id, true).unwrap();
+        let status = core.sweep_status(world.now, id, Rows::All).unwrap();
         let count = |state| status.rows.iter().filter(|r| r.state == state).count() as u64;
         assert_eq!(status.done, count(TaskState::Done));
         assert_eq!(status.failed, count(TaskState::Failed));

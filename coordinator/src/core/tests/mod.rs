@@ -175,7 +175,7 @@ impl World {
 
     pub(super) fn status(&self, sweep: &str) -> SweepStatus {
         let id: SweepId = sweep.parse().unwrap();
-        self.core.sweep_status(self.now, &id, true).unwrap()
+        self.core.sweep_status(self.now, &id, Rows::All).unwrap()
     }
 
     pub(super) fn state(&self, sweep: &str) -> SweepState {
