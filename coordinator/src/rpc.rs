@@ -181,7 +181,7 @@ impl Sweeps for Service {
         let name = request.into_inner().sweep;
         let sweep = sweep_id(&name)?;
         let mut driver = self.driver.clone();
-        let follow = |driver: &Handle, seen: Option<usize>| {
+        let follow = move |driver: &Handle, seen: Option<usize>| {
             let (driver, sweep) = (driver.clone(), sweep.clone());
             async move {
                 let command = |reply| Command::Follow(sweep, seen, reply);
