@@ -189,9 +189,7 @@ async fn prepare(
         }
         for folder in [place.out(), place.resume()] {
             let made = tokio::fs::create_dir_all(&folder).await;
-            made.map_err(|e| {
-                Failure::transient(format!("creating {}: {e}", folder.display()))
-            })?;
+            made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
@@ -205,14 +203,13 @@ async fn prepare(
     Ok(lent.map(|lent| Prepared::Run(ready, lent)))
 }
 
-async fn fetch_inputs(
-    context: &Context,
-    task: &Task,
-) -> Result<BTreeMap<String, Cached>, Failure> {
+async fn fetch_inputs(context: &Context, task: &Task) -> Result<BTreeMap<String, Cached>, Failure> {
     let fetch = async |input: &ablate_proto::task::Input| {
         // The parents of a no-op are there for their order.
         if let StageSpec::Noop(_) = task.spec
-            && artifacts::load(&context.store, &input.task).await?.is_none()
+            && artifacts::load(&context.store, &input.task)
+                .await?
+                .is_none()
         {
             return Ok(None);
         }

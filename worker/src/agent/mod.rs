@@ -37,8 +37,8 @@ use self::lease::Lease;
 use self::rpc::Connector;
 use self::runner_process::Launcher;
 use self::session::{Session, Terms};
-use self::slots::Slots;
 pub use self::settings::{InvalidSetting, WorkerSettings};
+use self::slots::Slots;
 use crate::artifacts::{Cache, Store};
 
 /// For logs and clean-up, after the last report.

@@ -209,7 +209,8 @@ impl Connector {
                         early,
                     });
                 }
-                other @ (ToWorker::Assign { .. } | ToWorker::Drop { .. } | ToWorker::Ack { .. }) => {
+                other
+                @ (ToWorker::Assign { .. } | ToWorker::Drop { .. } | ToWorker::Ack { .. }) => {
                     early.push(other);
                 }
             }

@@ -59,7 +59,7 @@ pub(super) enum Event {
 
 impl Launcher {
     /// Starts a runner and waits until it is ready.
-    pub(super) async fn start(&self) -> Result<RunnerProcess, Failure> {
+    pub(super) async fn start(&self) -> Result<Box<RunnerProcess>, Failure> {
         let lost = |why: String| Failure::new(FailureClass::Lost, why);
         let program = self.command.first().cloned().unwrap_or_default();
         let spawned = self.spawn().map_err(|e| {
@@ -68,7 +68,7 @@ impl Launcher {
                 program.display()
             ))
         });
-        let mut runner = spawned?;
+        let mut runner = Box::new(spawned?);
         let ready = async {
             loop {
                 match runner.next().await {
@@ -84,7 +84,12 @@ impl Launcher {
             }
         };
         let waited = tokio::time::timeout(START_TIME, ready).await;
-        let silent = || Err(lost(format!("the runner {} was not ready in time", program.display())));
+        let silent = || {
+            Err(lost(format!(
+                "the runner {} was not ready in time",
+                program.display()
+            )))
+        };
         (runner.device, runner.threads) = waited.unwrap_or_else(|_| silent())?;
         tracing::debug!(group = %runner.group, device = runner.device, "runner ready");
         Ok(runner)

@@ -15,11 +15,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{AgentError, Opener};
 use super::attempt::{Context, Report, drive};
 use super::held::Held;
 use super::job::Stops;
 use super::rpc::{ConnectError, Connector, Link, LinkError};
+use super::{AgentError, Opener};
 
 /// After the last acknowledgement, for assignments that crossed the farewell.
 const FAREWELL: Duration = Duration::from_millis(150);
@@ -260,7 +260,11 @@ impl Session {
     fn lost(&mut self, error: LinkError) -> Result<(), AgentError> {
         match error {
             LinkError::Lost(why) => {
-                tracing::warn!(why, holding = self.held.len(), "session lost; connecting again");
+                tracing::warn!(
+                    why,
+                    holding = self.held.len(),
+                    "session lost; connecting again"
+                );
                 self.reconnect();
             }
             LinkError::Refused(reason) => return Err(AgentError::Refused { reason }),

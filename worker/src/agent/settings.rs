@@ -77,14 +77,20 @@ impl WorkerSettings {
             return Err(InvalidSetting::new("slots", why));
         }
         if self.threads_per_slot == 0 {
-            return Err(InvalidSetting::new("threads_per_slot", "must be at least 1"));
+            return Err(InvalidSetting::new(
+                "threads_per_slot",
+                "must be at least 1",
+            ));
         }
         if self.runner.is_empty() {
             let why = "is empty; the program that runs stages is expected";
             return Err(InvalidSetting::new("runner", why));
         }
         if self.scratch.as_os_str().is_empty() {
-            return Err(InvalidSetting::new("scratch", "is empty; a folder is expected"));
+            return Err(InvalidSetting::new(
+                "scratch",
+                "is empty; a folder is expected",
+            ));
         }
         Ok(())
     }
@@ -103,7 +109,9 @@ impl WorkerSettings {
         let url = Url::parse(&text).map_err(|e| refuse(&e.to_string()))?;
         let host = url.host_str().filter(|h| !h.is_empty());
         let host = host.ok_or_else(|| refuse("the host is missing"))?;
-        let port = url.port().ok_or_else(|| refuse("a port is expected, as in host:7443"))?;
+        let port = url
+            .port()
+            .ok_or_else(|| refuse("a port is expected, as in host:7443"))?;
         let bare = matches!(url.path(), "" | "/") && url.query().is_none();
         if !bare || !url.username().is_empty() {
             return Err(refuse("host and port are all that is expected"));
@@ -128,7 +136,14 @@ mod tests {
     fn coordinators_are_host_and_port() {
         assert_eq!(join("box:7443").unwrap(), "http://box:7443");
         assert_eq!(join("http://[::1]:7443/").unwrap(), "http://[::1]:7443");
-        for bad in ["", "box", "https://box:1", "box:99999", "http://a@b:1", "b:1/x"] {
+        for bad in [
+            "",
+            "box",
+            "https://box:1",
+            "box:99999",
+            "http://a@b:1",
+            "b:1/x",
+        ] {
             assert!(join(bad).is_err(), "{bad:?}");
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct Slots {
 
 #[derive(Debug)]
 struct Slot {
-    runner: Option<RunnerProcess>,
+    runner: Option<Box<RunnerProcess>>,
     /// Always empty: the `out` of stages that leave nothing.
     void: PathBuf,
 }
@@ -36,7 +36,11 @@ pub(super) struct Lent {
 
 impl Slots {
     /// `folder` takes one empty folder for each slot.
-    pub(super) async fn new(launcher: Launcher, count: usize, folder: &Path) -> std::io::Result<Arc<Self>> {
+    pub(super) async fn new(
+        launcher: Launcher,
+        count: usize,
+        folder: &Path,
+    ) -> std::io::Result<Arc<Self>> {
         let mut idle = Vec::with_capacity(count);
         for index in 0..count {
             let void = folder.join(index.to_string());
@@ -79,7 +83,7 @@ impl Slots {
         self.free.close();
         let slots = std::mem::take(&mut *self.idle());
         let runners = slots.into_iter().filter_map(|slot| slot.runner);
-        futures::future::join_all(runners.map(RunnerProcess::retire)).await;
+        futures::future::join_all(runners.map(|runner| runner.retire())).await;
         let reaper: &TaskTracker = &self.launcher.reaper;
         reaper.close();
         // They were sent SIGKILL; only the kernel can hold them up.
@@ -97,7 +101,7 @@ impl Slots {
 impl Lent {
     /// The slot's runner, started if need be. It leaves the slot, so that it
     /// is not used again unless it is [given back](Self::give_back).
-    pub(super) async fn runner(&mut self) -> Result<RunnerProcess, Failure> {
+    pub(super) async fn runner(&mut self) -> Result<Box<RunnerProcess>, Failure> {
         let mut idle = self.slot.as_mut().and_then(|slot| slot.runner.take());
         // One that died while idle is no fault of the next task.
         match idle.take_if(|runner| runner.is_alive()) {
@@ -107,7 +111,7 @@ impl Lent {
     }
 
     /// The runner ended its job in good order.
-    pub(super) fn give_back(&mut self, runner: RunnerProcess) {
+    pub(super) fn give_back(&mut self, runner: Box<RunnerProcess>) {
         if let Some(slot) = self.slot.as_mut() {
             slot.runner = Some(runner);
         }

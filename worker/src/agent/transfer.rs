@@ -109,7 +109,9 @@ async fn remove_up_to(folder: &Path, step: u64) -> std::io::Result<()> {
     let mut entries = fs::read_dir(folder).await?;
     while let Some(entry) = entries.next_entry().await? {
         let path = entry.path();
-        let of = path.file_stem().and_then(|s| s.to_str()?.parse::<u64>().ok());
+        let of = path
+            .file_stem()
+            .and_then(|s| s.to_str()?.parse::<u64>().ok());
         if of.is_some_and(|of| of <= step) {
             fs::remove_file(path).await?;
         }

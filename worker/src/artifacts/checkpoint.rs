@@ -97,7 +97,10 @@ pub(crate) async fn newest_intact(
         match store.download(&newest.key, &file, None).await {
             Ok(arrived) if arrived.blake3 == digest => return Ok(Some(file)),
             Ok(_) => {
-                tracing::warn!(key = newest.key, "a checkpoint is torn; using the one before");
+                tracing::warn!(
+                    key = newest.key,
+                    "a checkpoint is torn; using the one before"
+                );
                 let doing = format!("removing {}", file.display());
                 tokio::fs::remove_file(&file)
                     .await

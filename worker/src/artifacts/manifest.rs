@@ -55,8 +55,12 @@ where
 {
     let task = manifest.task();
     let key = layout::manifest(&task);
-    let body = serde_json::to_vec(manifest)
-        .map_err(|e| ArtifactError::broken(format!("the manifest of {}", manifest.attempt), e.to_string()))?;
+    let body = serde_json::to_vec(manifest).map_err(|e| {
+        ArtifactError::broken(
+            format!("the manifest of {}", manifest.attempt),
+            e.to_string(),
+        )
+    })?;
     let body = Bytes::from(body);
     let mut backoff = store.backoff();
     loop {

@@ -30,8 +30,18 @@ mod tests {
     #[test]
     fn names_that_could_leave_the_folder_are_refused() {
         for bad in [
-            "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "x#1", "a\0b", ".hidden",
-            "x\u{202e}", &"y".repeat(121),
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "/etc/passwd",
+            "a\\b",
+            "x#1",
+            "a\0b",
+            ".hidden",
+            "x\u{202e}",
+            &"y".repeat(121),
         ] {
             assert!(check_file_name(bad).is_err(), "{bad:?}");
         }
