@@ -167,6 +167,15 @@ impl Peer {
         .await
     }
 
+    /// Waits until an attempt is seen to run.
+    pub(super) async fn progress(&mut self, of: AttemptId) {
+        self.find(|message| match message {
+            FromWorker::Progress(attempt, _) if attempt == of => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
     /// The next heartbeat.
     pub(super) async fn beat(&mut self) -> (Vec<AttemptId>, bool) {
         self.find(|message| match message {

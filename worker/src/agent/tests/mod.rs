@@ -2,6 +2,7 @@
 
 mod fake_coordinator;
 mod fake_runner;
+mod going;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,17 @@ impl Worker {
         Some(serde_json::from_str(&text).unwrap())
     }
 
+    /// Waits for an object with `part` in its key.
+    async fn wait_for(&self, part: &str) {
+        let there = async {
+            while !self.keys().await.iter().any(|key| key.contains(part)) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = timeout(Duration::from_secs(20), there);
+        waited.await.expect("the object in time");
+    }
+
     async fn keys(&self) -> Vec<String> {
         let all: Vec<_> = self.store.list(None).try_collect().await.unwrap();
         all.iter().map(|o| o.location.to_string()).collect()
@@ -110,11 +122,14 @@ fn task(index: u64, label: &str, artifact: bool, sleep_ms: u64) -> Task {
     Task::new(label.to_owned(), spec.into(), 0, vec![])
 }
 
-fn is_alive(manifest: &Manifest) -> bool {
+fn pid(manifest: &Manifest) -> Pid {
     let pid = manifest.metric("pid").unwrap().value.unwrap();
     #[expect(clippy::cast_possible_truncation, reason = "process ids are small")]
-    let pid = Pid::from_raw(pid as i32);
-    kill(pid, None).is_ok()
+    Pid::from_raw(pid as i32)
+}
+
+fn is_alive(manifest: &Manifest) -> bool {
+    kill(pid(manifest), None).is_ok()
 }
 
 #[tokio::test]
@@ -160,6 +175,7 @@ async fn results_are_stored_committed_and_reused() {
         peer.ack(attempt).await;
     }
     let log = layout::attempt_file(&first, "log.txt");
+    worker.wait_for(&log).await;
     let log = worker.read(&log).await.unwrap();
     assert!(
         log.contains("a line of the log") && log.contains("a library printed"),
@@ -227,80 +243,6 @@ async fn reports_are_sent_again_until_acknowledged() {
 }
 
 #[tokio::test]
-async fn dropped_attempts_stop_even_if_their_runner_will_not() {
-    let mut coordinator = Coordinator::start().await;
-    let worker = Worker::start(&coordinator, |_| {});
-    let (mut peer, _) = coordinator.welcome().await;
-    let willing = peer.assign(&stage(1, "stopped"), 1).await;
-    let deaf = peer.assign(&stage(2, "forever"), 1).await;
-    let queued = peer.assign(&stage(3, ""), 1).await;
-    let last = peer.assign(&stage(4, ""), 1).await;
-    peer.beat().await;
-    sleep(Duration::from_millis(300)).await;
-    peer.drop_attempt(queued).await;
-    peer.drop_attempt(willing).await;
-    sleep(Duration::from_millis(300)).await;
-    peer.drop_attempt(deaf).await;
-    assert_eq!(peer.commit().await.0, last);
-    let tasks = [willing, deaf, queued].map(|a| layout::manifest(&a.task));
-    assert!(worker.keys().await.iter().all(|key| !tasks.contains(key)));
-    peer.ack(last).await;
-    worker.end().await.unwrap();
-}
-
-#[tokio::test]
-async fn shutdown_checkpoints_and_hands_back_and_another_resumes() {
-    let mut coordinator = Coordinator::start().await;
-    let worker = Worker::start(&coordinator, |_| {});
-    let (mut peer, _) = coordinator.welcome().await;
-    let training = stage(1, "checkpoint stopped");
-    let running = peer.assign(&training, 1).await;
-    sleep(Duration::from_millis(500)).await;
-    let queued = peer.assign(&noop(2, ""), 1).await;
-    while !peer.beat().await.0.contains(&queued) {}
-    worker.shutdown.cancel();
-    let mut back = Vec::new();
-    for _ in 0..2 {
-        let (attempt, failure) = peer.failure().await;
-        assert_eq!(failure.class, FailureClass::Preempted);
-        back.push(attempt);
-    }
-    assert!(back.contains(&running) && back.contains(&queued));
-    for attempt in back {
-        peer.ack(attempt).await;
-    }
-    // Crosses the farewell.
-    let late = peer.assign(&noop(3, ""), 1).await;
-    assert_eq!(peer.failure().await.0, late);
-    peer.ack(late).await;
-    let store = worker.store.clone();
-    worker.ended().await.unwrap();
-    let second = Worker::start(&coordinator, |_| {});
-    for object in store.list(None).try_collect::<Vec<_>>().await.unwrap() {
-        let bytes = store.get(&object.location).await.unwrap().bytes().await;
-        let put = second.store.put(&object.location, bytes.unwrap().into());
-        put.await.unwrap();
-    }
-    let (mut peer, _) = coordinator.welcome().await;
-    let resuming = Task {
-        label: "resume".to_owned(),
-        ..training
-    };
-    let resuming = peer.assign(&resuming, 2).await;
-    assert_eq!(peer.commit().await.0, resuming);
-    peer.ack(resuming).await;
-    let manifest = second.manifest(&resuming.task).await.unwrap();
-    assert_eq!(manifest.provenance.resumed_from, Some(7));
-    let store = second.store.clone();
-    second.end().await.unwrap();
-    let left: Vec<_> = store.list(None).try_collect().await.unwrap();
-    assert!(
-        left.iter()
-            .all(|o| !o.location.as_ref().contains("checkpoint"))
-    );
-}
-
-#[tokio::test]
 async fn a_crash_costs_one_task_and_says_why() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&coordinator, |_| {});
@@ -317,7 +259,7 @@ async fn a_crash_costs_one_task_and_says_why() {
         if label.contains("log") {
             assert!(failure.cause.contains("a line of the log"), "{failure}");
             let key = layout::attempt_file(&attempt, "log.txt");
-            assert!(worker.read(&key).await.is_some());
+            worker.wait_for(&key).await;
         }
         peer.ack(attempt).await;
         let sound = peer.assign(&noop(100 + index, ""), 1).await;
