@@ -87,12 +87,13 @@ enum Prepared {
     Reuse([u8; 32]),
 }
 
-/// Carries an attempt through. `None`: it was dropped, and there is nothing
+/// Carries an attempt through; `order` counts assignments. `None`: it was dropped, and there is nothing
 /// to report.
 pub(super) async fn drive(
     context: Arc<Context>,
     attempt: AttemptId,
     task: Task,
+    order: u64,
     stops: Stops,
 ) -> Option<Report> {
     let place = Workplace {
@@ -100,7 +101,7 @@ pub(super) async fn drive(
             .attempts
             .join(format!("{}-{}", attempt.task, attempt.number)),
     };
-    let report = carry(&context, attempt, &task, &stops, &place).await;
+    let report = carry(&context, attempt, &task, order, &stops, &place).await;
     if leaves_artifact(&task.spec) {
         context.background.spawn(remove(place.root));
     }
@@ -111,6 +112,7 @@ async fn carry(
     context: &Arc<Context>,
     attempt: AttemptId,
     task: &Task,
+    order: u64,
     stops: &Stops,
     place: &Workplace,
 ) -> Option<Report> {
@@ -118,7 +120,7 @@ async fn carry(
         biased;
         () = stops.dropped.cancelled() => return None,
         () = stops.draining.cancelled() => return Some(Report::preempted()),
-        prepared = prepare(context, task, place) => prepared,
+        prepared = prepare(context, task, order, place) => prepared,
     };
     let (ready, mut lent) = match prepared {
         Ok(Some(Prepared::Run(ready, lent))) => (ready, lent),
@@ -180,6 +182,7 @@ async fn carry(
 async fn prepare(
     context: &Context,
     task: &Task,
+    order: u64,
     place: &Workplace,
 ) -> Result<Option<Prepared>, Failure> {
     let mut ready = Ready::default();
@@ -199,7 +202,7 @@ async fn prepare(
         };
         (ready.checkpoint, ready.inputs) = futures::try_join!(checkpoint, inputs)?;
     }
-    let lent = context.slots.take().await;
+    let lent = context.slots.take(order).await;
     Ok(lent.map(|lent| Prepared::Run(ready, lent)))
 }
 

@@ -9,6 +9,7 @@ mod attempt;
 mod held;
 mod job;
 mod lease;
+mod line;
 mod log_tail;
 mod progress;
 mod rpc;

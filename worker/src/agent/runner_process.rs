@@ -59,7 +59,7 @@ pub(super) enum Event {
 
 impl Launcher {
     /// Starts a runner and waits until it is ready.
-    pub(super) async fn start(&self) -> Result<RunnerProcess, Failure> {
+    pub(super) async fn start(&self) -> Result<Box<RunnerProcess>, Failure> {
         let lost = |why: String| Failure::new(FailureClass::Lost, why);
         let program = self.command.first().cloned().unwrap_or_default();
         let spawned = self.spawn().map_err(|e| {
@@ -68,7 +68,7 @@ impl Launcher {
                 program.display()
             ))
         });
-        let mut runner = spawned?;
+        let mut runner = Box::new(spawned?);
         let ready = async {
             loop {
                 match runner.next().await {

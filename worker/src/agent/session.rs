@@ -2,7 +2,6 @@
 //! never waits for the network, the store or a runner.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Context, Report, drive};
 use super::held::Held;
 use super::job::Stops;
+use super::line::{Connecting, Line, Step, advance, room};
 use super::rpc::{ConnectError, Connector, Link, LinkError};
 use super::{AgentError, Opener};
 
 /// After the last acknowledgement, for assignments that crossed the farewell.
 const FAREWELL: Duration = Duration::from_millis(150);
-
-type Connecting = Pin<Box<dyn Future<Output = Result<Link, ConnectError>> + Send>>;
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -37,11 +35,6 @@ pub(super) struct Terms {
     pub(super) idle_exit: Option<Duration>,
 }
 
-enum Line {
-    Down(Connecting),
-    Up(Box<Link>),
-}
-
 pub(super) struct Session {
     terms: Terms,
     opener: Opener,
@@ -52,6 +45,8 @@ pub(super) struct Session {
     held: Held,
     attempts: JoinSet<Option<Report>>,
     names: HashMap<Id, AttemptId>,
+    /// How many, ever.
+    assigned: u64,
     progress: mpsc::Receiver<(AttemptId, Progress)>,
     draining: CancellationToken,
     /// When the grace period ends, once the worker is going.
@@ -82,6 +77,7 @@ impl Session {
             held: Held::default(),
             attempts: JoinSet::new(),
             names: HashMap::new(),
+            assigned: 0,
             progress,
             draining: CancellationToken::new(),
             deadline: None,
@@ -231,11 +227,12 @@ impl Session {
             return;
         }
         tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = task.label, "assigned");
+        self.assigned += 1;
         let stops = Stops {
             dropped,
             draining: self.draining.clone(),
         };
-        let work = Box::pin(drive(context.clone(), attempt, task, stops));
+        let work = Box::pin(drive(context.clone(), attempt, task, self.assigned, stops));
         let id = self.attempts.spawn(work).id();
         self.names.insert(id, attempt);
     }
@@ -368,36 +365,4 @@ impl Session {
             link.finish().await;
         }
     }
-}
-
-enum Step {
-    Connected(Box<Link>),
-    Failed(ConnectError),
-    Message(ToWorker),
-    Lost(LinkError),
-}
-
-/// The next thing that happens on the line. Cancel safe.
-async fn advance(line: &mut Line) -> Step {
-    match line {
-        Line::Down(connecting) => match connecting.await {
-            Ok(link) => Step::Connected(Box::new(link)),
-            Err(error) => Step::Failed(error),
-        },
-        Line::Up(link) => match link.next().await {
-            Ok(message) => Step::Message(message),
-            Err(error) => Step::Lost(error),
-        },
-    }
-}
-
-/// Waits until a connection that was full takes another message.
-async fn room(blocked: Option<mpsc::Sender<FromWorker>>) {
-    if let Some(tx) = blocked
-        && tx.reserve().await.is_ok()
-    {
-        return;
-    }
-    // Nothing to send, or the session has ended; its other half says why.
-    std::future::pending().await
 }

@@ -1,12 +1,13 @@
 //! The slots of a worker: as many runners as work at the same time. A runner
 //! is started when its slot is first used, and reused while it is sound.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ablate_proto::failure::Failure;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::runner_process::{Launcher, RunnerProcess};
@@ -14,24 +15,30 @@ use super::runner_process::{Launcher, RunnerProcess};
 #[derive(Debug)]
 pub(super) struct Slots {
     launcher: Launcher,
-    /// Attempts take slots in the order in which they became ready.
-    free: Arc<Semaphore>,
-    idle: Mutex<Vec<Slot>>,
+    board: Mutex<Board>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    idle: Vec<Slot>,
+    /// Attempts that are ready to run. Of those, the one assigned first is
+    /// served first: the coordinator sends what is urgent first.
+    waiting: BTreeMap<u64, oneshot::Sender<Lent>>,
+    closed: bool,
 }
 
 #[derive(Debug)]
 struct Slot {
-    runner: Option<RunnerProcess>,
+    runner: Option<Box<RunnerProcess>>,
     /// Always empty: the `out` of stages that leave nothing.
     void: PathBuf,
 }
 
-/// A slot at work; it goes back when this is dropped.
+/// A slot at work; it goes to the next attempt when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lent {
     slots: Arc<Slots>,
     slot: Option<Slot>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Slots {
@@ -41,16 +48,15 @@ impl Slots {
         count: usize,
         folder: &Path,
     ) -> std::io::Result<Arc<Self>> {
-        let mut idle = Vec::with_capacity(count);
+        let mut board = Board::default();
         for index in 0..count {
             let void = folder.join(index.to_string());
             tokio::fs::create_dir_all(&void).await?;
-            idle.push(Slot { runner: None, void });
+            board.idle.push(Slot { runner: None, void });
         }
         Ok(Arc::new(Self {
             launcher,
-            free: Arc::new(Semaphore::new(count)),
-            idle: Mutex::new(idle),
+            board: Mutex::new(board),
         }))
     }
 
@@ -58,32 +64,70 @@ impl Slots {
     pub(super) async fn device(&self) -> Result<String, Failure> {
         let runner = self.launcher.start().await?;
         let device = runner.device.clone();
-        let mut idle = self.idle();
         // The slot lent first is the last.
-        if let Some(slot) = idle.last_mut() {
+        if let Some(slot) = self.board().idle.last_mut() {
             slot.runner = Some(runner);
         }
         Ok(device)
     }
 
-    /// Waits for a slot. `None` once the worker is closing.
-    pub(super) async fn take(self: &Arc<Self>) -> Option<Lent> {
-        let permit = self.free.clone().acquire_owned().await.ok()?;
-        let slot = self.idle().pop();
-        Some(Lent {
+    /// Waits for a slot; `order` counts assignments. `None` once the worker
+    /// is closing.
+    pub(super) async fn take(self: &Arc<Self>, order: u64) -> Option<Lent> {
+        let next = {
+            let mut board = self.board();
+            if board.closed {
+                return None;
+            }
+            if let Some(slot) = board.idle.pop() {
+                return Some(self.lend(slot));
+            }
+            let (tx, next) = oneshot::channel();
+            board.waiting.insert(order, tx);
+            next
+        };
+        next.await.ok()
+    }
+
+    fn lend(self: &Arc<Self>, slot: Slot) -> Lent {
+        Lent {
             slots: self.clone(),
-            slot,
-            _permit: permit,
-        })
+            slot: Some(slot),
+        }
+    }
+
+    /// Gives a slot to the first that still waits for it.
+    fn put(self: &Arc<Self>, mut slot: Slot) {
+        loop {
+            let tx = {
+                let mut board = self.board();
+                match board.waiting.pop_first() {
+                    Some((_, tx)) => tx,
+                    None => return board.idle.push(slot),
+                }
+            };
+            match tx.send(self.lend(slot)) {
+                Ok(()) => return,
+                // That one was dropped meanwhile.
+                Err(mut lent) => match lent.slot.take() {
+                    Some(back) => slot = back,
+                    None => return,
+                },
+            }
+        }
     }
 
     /// Ends all runners. To be called once no attempt holds a slot; returns
     /// when the processes are gone.
     pub(super) async fn close(&self) {
-        self.free.close();
-        let slots = std::mem::take(&mut *self.idle());
+        let slots = {
+            let mut board = self.board();
+            board.closed = true;
+            board.waiting.clear();
+            std::mem::take(&mut board.idle)
+        };
         let runners = slots.into_iter().filter_map(|slot| slot.runner);
-        futures::future::join_all(runners.map(RunnerProcess::retire)).await;
+        futures::future::join_all(runners.map(|runner| runner.retire())).await;
         let reaper: &TaskTracker = &self.launcher.reaper;
         reaper.close();
         // They were sent SIGKILL; only the kernel can hold them up.
@@ -93,15 +137,15 @@ impl Slots {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Slot>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lent {
     /// The slot's runner, started if need be. It leaves the slot, so that it
     /// is not used again unless it is [given back](Self::give_back).
-    pub(super) async fn runner(&mut self) -> Result<RunnerProcess, Failure> {
+    pub(super) async fn runner(&mut self) -> Result<Box<RunnerProcess>, Failure> {
         let mut idle = self.slot.as_mut().and_then(|slot| slot.runner.take());
         // One that died while idle is no fault of the next task.
         match idle.take_if(|runner| runner.is_alive()) {
@@ -111,7 +155,7 @@ impl Lent {
     }
 
     /// The runner ended its job in good order.
-    pub(super) fn give_back(&mut self, runner: RunnerProcess) {
+    pub(super) fn give_back(&mut self, runner: Box<RunnerProcess>) {
         if let Some(slot) = self.slot.as_mut() {
             slot.runner = Some(runner);
         }
@@ -128,7 +172,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.slots.idle().push(slot);
+            self.slots.put(slot);
         }
     }
 }
