@@ -138,7 +138,7 @@ mod tests {
             let data = seed.map(|t| t & mask).to_vec();
             let tokens = Tokens { n: 2, side: 2, bits, data };
             let latents = tokens.unpack();
-            prop_assert_eq!(Tokens::pack(&latents), tokens.clone());
+            prop_assert_eq!(&Tokens::pack(&latents), &tokens);
             prop_assert_eq!(latents.binarised(), latents);
             let folder = tempfile::tempdir().unwrap();
             tokens.write(folder.path()).unwrap();

@@ -9,8 +9,8 @@ use ablate_proto::stage::{Noise, NoiseSpec};
 use super::distance::{self, Pair};
 use super::{Rows, Subject};
 use crate::models::autoencoder::Latents;
-use crate::nn::noise;
 use crate::nn::rng::stream;
+use crate::nn::{narrow, noise};
 
 /// F1: OC = 2Φ(−Δ/2σ) = erfc(Δ / (2√2·σ)).
 pub(super) fn gaussian(distance: f64, sigma: f64) -> f64 {
@@ -54,7 +54,7 @@ impl Estimator {
             .chunks_exact(size)
             .map(|e| log_density(e.iter().copied()));
         Some(Self::Sampled {
-            sigma: spec.sigma as f32,
+            sigma: narrow(spec.sigma),
             power: noise::density_power(spec),
             size,
             logs: logs.collect(),

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, bail};
 
+use super::narrow;
 use super::params::Named;
 
 const BETA1: f64 = 0.9;
@@ -49,8 +50,8 @@ impl Adam {
                 continue;
             };
             let update = Update {
-                rate: (self.learning_rate / correction1) as f32,
-                root_correction2: correction2.sqrt() as f32,
+                rate: narrow(self.learning_rate / correction1),
+                root_correction2: narrow(correction2.sqrt()),
                 moments: RefCell::new(moments),
             };
             parameter.inplace_op2(&grad.contiguous()?, &update)?;
@@ -92,7 +93,7 @@ impl InplaceOp2 for Update<'_> {
                 parameter.len()
             );
         }
-        let (b1, b2) = (BETA1 as f32, BETA2 as f32);
+        let (b1, b2) = (narrow(BETA1), narrow(BETA2));
         let moments = moments.m.iter_mut().zip(moments.v.iter_mut());
         for ((p, g), (m, v)) in parameter.iter_mut().zip(grad).zip(moments) {
             *m = b1 * *m + (1.0 - b1) * g;

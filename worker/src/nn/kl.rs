@@ -9,6 +9,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::layer::{values, with_values};
+use super::narrow;
 
 /// q of one context, sparse, with its weight.
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ impl CustomOp1 for Divergence {
             let term = |(k, q): &(usize, f64)| q * (q.ln() - f64::from(row[*k]) + log_sum);
             total += target.weight * target.q.iter().map(term).sum::<f64>();
         }
-        Ok((CpuStorage::F32(vec![total as f32]), Shape::from(())))
+        Ok((CpuStorage::F32(vec![narrow(total)]), Shape::from(())))
     }
 
     /// ∂/∂logit_k = w(p(k) − q(k)).
@@ -64,12 +65,12 @@ impl CustomOp1 for Divergence {
         let data = with_values(logits, |logits| {
             let mut out = Vec::with_capacity(logits.len());
             for (row, target) in logits.chunks_exact(width).zip(self.targets.iter()) {
-                let weight = scale * target.weight as f32;
-                let log_sum = log_sum(row) as f32;
+                let weight = scale * narrow(target.weight);
+                let log_sum = narrow(log_sum(row));
                 let start = out.len();
                 out.extend(row.iter().map(|x| weight * (x - log_sum).exp()));
                 for (k, q) in &target.q {
-                    out[start + k] -= weight * *q as f32;
+                    out[start + k] -= weight * narrow(*q);
                 }
             }
             Ok(out)
@@ -137,7 +138,7 @@ mod tests {
             let mut optimal = [-60f32; 12];
             for (row, target) in targets.iter().enumerate() {
                 for (k, q) in &target.q {
-                    optimal[row * 4 + k] = q.ln() as f32;
+                    optimal[row * 4 + k] = narrow(q.ln());
                 }
             }
             prop_assert!(value(&tensor(&optimal), &targets).abs() < 1e-6);

@@ -14,5 +14,14 @@ pub(crate) mod params;
 pub(crate) mod rng;
 mod unfold;
 
+/// The nearest f32.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding is what is wanted"
+)]
+pub(crate) fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
 #[cfg(test)]
 mod tests;

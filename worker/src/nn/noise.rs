@@ -6,6 +6,7 @@
 
 use ablate_proto::stage::{Exponent, Noise, NoiseSpec};
 
+use super::narrow;
 use super::rng::Stream;
 
 /// p of the module documentation.
@@ -18,7 +19,7 @@ pub(crate) fn exponent(spec: &NoiseSpec) -> f64 {
 
 /// `count` values of σ·ε.
 pub(crate) fn draw(spec: &NoiseSpec, rng: &mut Stream, count: usize) -> Vec<f32> {
-    let sigma = spec.sigma as f32;
+    let sigma = narrow(spec.sigma);
     if sigma == 0.0 {
         return vec![0.0; count];
     }
@@ -51,7 +52,7 @@ fn raise(u: f32, p: f64) -> f32 {
     } else if p == 2.0 {
         u * u
     } else {
-        libm::powf(u, p as f32)
+        libm::powf(u, narrow(p))
     }
 }
 

@@ -7,6 +7,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
+use super::narrow;
+
 pub(crate) struct Stream(ChaCha8Rng);
 
 /// The stream of `index` (a step, an epoch, an image) for one purpose.
@@ -22,7 +24,7 @@ impl Stream {
     /// Uniform in (−1, 1), never 0: odd multiples of 2⁻²⁴.
     pub(crate) fn signed(&mut self) -> f32 {
         let odd = 2 * (self.0.next_u32() >> 8) + 1;
-        (f64::from(odd) / f64::from(1u32 << 24) - 1.0) as f32
+        narrow(f64::from(odd) / f64::from(1u32 << 24) - 1.0)
     }
 
     /// Uniform in [0, 1), 53 bits.
@@ -46,7 +48,7 @@ impl Stream {
     pub(crate) fn normal_pair(&mut self) -> (f32, f32) {
         let radius = (-2.0 * libm::log(1.0 - self.unit())).sqrt();
         let (sin, cos) = libm::sincos(std::f64::consts::TAU * self.unit());
-        ((radius * cos) as f32, (radius * sin) as f32)
+        (narrow(radius * cos), narrow(radius * sin))
     }
 
     /// A permutation of 0..n, by Fisher and Yates.

@@ -126,7 +126,7 @@ impl<'a> Sampler<'a> {
     }
 
     fn choose(&self, weights: &Weights<'_>, answers: &[Vec<f32>], rng: &mut Stream) -> i32 {
-        let k = self.prior.arch.codebook.len();
+        let ids = 0..u32::try_from(self.prior.arch.codebook.len()).unwrap_or(u32::MAX);
         let sharpen = |log: f64| (log / self.temperature).exp();
         let weights: Cow<'_, [(u32, f64)]> = match weights {
             Weights::Counts(entry) => {
@@ -135,12 +135,12 @@ impl<'a> Sampler<'a> {
                     .map(|(id, c)| (*id, sharpen(f64::from(*c).ln())))
                     .collect()
             }
-            Weights::Uniform => (0..k).map(|id| (id as u32, 1.0)).collect(),
+            Weights::Uniform => ids.map(|id| (id, 1.0)).collect(),
             Weights::Net(row) => {
                 let logits = &answers[*row];
                 let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let ids = logits.iter().enumerate();
-                ids.map(|(id, x)| (id as u32, sharpen(f64::from(x - top))))
+                let ids = ids.zip(logits);
+                ids.map(|(id, x)| (id, sharpen(f64::from(x - top))))
                     .collect()
             }
         };

@@ -68,7 +68,7 @@ impl Table {
         let mut table = Self::new(tie);
         for ids in grids {
             for (site, id) in ids.iter().enumerate() {
-                table.add(site, windows.context(ids, site), id.unsigned_abs(), 1)?;
+                table.add(site, &windows.context(ids, site), id.unsigned_abs(), 1)?;
             }
         }
         Ok(table)
@@ -90,14 +90,14 @@ impl Table {
     fn add(
         &mut self,
         site: usize,
-        context: Vec<i32>,
+        context: &[i32],
         token: u32,
         count: u32,
     ) -> Result<(), Collision> {
-        let (site, key) = self.key(site, &context);
+        let (site, key) = self.key(site, context);
         let entry = self.entries.entry(key).or_insert_with(|| Entry {
             site,
-            context: context.clone(),
+            context: context.to_vec(),
             counts: BTreeMap::new(),
         });
         if entry.site != site || entry.context != context {
@@ -122,7 +122,7 @@ impl Table {
     pub(crate) fn merge(&mut self, other: Self) -> Result<(), Collision> {
         for entry in other.entries.into_values() {
             for (token, count) in entry.counts {
-                self.add(entry.site as usize, entry.context.clone(), token, count)?;
+                self.add(entry.site as usize, &entry.context, token, count)?;
             }
         }
         Ok(())
@@ -139,7 +139,7 @@ impl Table {
         };
         for entry in self.entries.values() {
             for (token, count) in &entry.counts {
-                let context = entry.context[..keep].to_vec();
+                let context = &entry.context[..keep];
                 table.add(entry.site as usize, context, *token, *count)?;
             }
         }
@@ -208,7 +208,7 @@ impl Table {
         for (row, site) in sites.iter().enumerate() {
             let context = &contexts[row * slots..(row + 1) * slots];
             for at in offsets[row] as usize..offsets[row + 1] as usize {
-                table.add(*site as usize, context.to_vec(), tokens[at], counts[at])?;
+                table.add(*site as usize, context, tokens[at], counts[at])?;
             }
         }
         file.finish()?;
