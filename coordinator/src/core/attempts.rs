@@ -25,6 +25,10 @@ impl Core {
         worker.slots = hello.slots;
         worker.draining = false;
         worker.deadline = deadline;
+        let holding: BTreeSet<AttemptId> = hello.holding.into_iter().collect();
+        // A worker that is welcome knows that what it was not told to drop
+        // is its own.
+        self.drop_foreign(&id, holding.iter().copied());
         let millis = |d: Now| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
         let welcome = ToWorker::Welcome {
             lease_ms: millis(self.settings.lease),
@@ -32,8 +36,6 @@ impl Core {
             store: self.settings.store.clone(),
         };
         self.effects.push(Effect::Send(id.clone(), welcome));
-        let holding: BTreeSet<AttemptId> = hello.holding.into_iter().collect();
-        self.drop_foreign(&id, holding.iter().copied());
         let forgotten: Vec<AttemptId> = self.workers[&id]
             .held
             .difference(&holding)

@@ -40,6 +40,7 @@ impl Fixture {
             version: PLAN_VERSION,
             sweep: sweep(),
             title: "A sweep".into(),
+            cost: String::new(),
             question: "What happens?".into(),
             profile: Some("mini".into()),
             axes,
