@@ -38,7 +38,11 @@ pub(crate) enum Command {
     Cancel(SweepId, oneshot::Sender<Option<u64>>),
     Sweep(SweepId, Rows, oneshot::Sender<Option<SweepStatus>>),
     /// What a follower has not seen yet, and how many tasks have ended by now.
-    Follow(SweepId, Option<usize>, oneshot::Sender<Option<(SweepStatus, usize)>>),
+    Follow(
+        SweepId,
+        Option<usize>,
+        oneshot::Sender<Option<(SweepStatus, usize)>>,
+    ),
     Cluster(oneshot::Sender<ClusterStatus>),
 }
 

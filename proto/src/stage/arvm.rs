@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::autoencoder::check_training;
-use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
+use super::{InputInfo, InvalidField, KindInfo, Schedule, Spec, StageKind};
 
 /// What the sites before the current one are seen through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -74,6 +74,7 @@ pub struct ArvmSpec {
     /// Contexts per step; at most all of them are taken.
     pub batch: usize,
     pub learning_rate: f64,
+    pub schedule: Schedule,
     pub log_every: u64,
 }
 
@@ -90,6 +91,7 @@ impl Default for ArvmSpec {
             steps: 10_000,
             batch: 1024,
             learning_rate: 1e-3,
+            schedule: Schedule::Constant,
             log_every: 100,
         }
     }

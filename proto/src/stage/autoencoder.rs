@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exponent, InputInfo, InvalidField, KindInfo, Noise, NoiseSpec, Spec, StageKind};
+use super::{
+    Exponent, InputInfo, InvalidField, KindInfo, Noise, NoiseSpec, Schedule, Spec, StageKind,
+};
 
 /// ψ, between the last encoder layer and the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -47,6 +49,7 @@ pub struct AutoencoderSpec {
     /// Images per step; at most all of them are taken.
     pub batch: usize,
     pub learning_rate: f64,
+    pub schedule: Schedule,
     /// A row of curves every so many steps.
     pub log_every: u64,
 }
@@ -70,6 +73,7 @@ impl Default for AutoencoderSpec {
             steps: 5000,
             batch: 128,
             learning_rate: 2e-4,
+            schedule: Schedule::Constant,
             log_every: 100,
         }
     }

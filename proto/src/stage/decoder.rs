@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::autoencoder::check_training;
-use super::{Exponent, InputInfo, InvalidField, KindInfo, Noise, NoiseSpec, Spec, StageKind};
+use super::{
+    Exponent, InputInfo, InvalidField, KindInfo, Noise, NoiseSpec, Schedule, Spec, StageKind,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,6 +19,7 @@ pub struct DecoderSpec {
     pub steps: u64,
     pub batch: usize,
     pub learning_rate: f64,
+    pub schedule: Schedule,
     pub log_every: u64,
 }
 
@@ -30,6 +33,7 @@ impl Default for DecoderSpec {
             steps: 5000,
             batch: 128,
             learning_rate: 2e-4,
+            schedule: Schedule::Constant,
             log_every: 100,
         }
     }

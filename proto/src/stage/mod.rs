@@ -14,6 +14,7 @@ mod evaluate;
 mod noise;
 mod noop;
 mod sample;
+mod schedule;
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ pub use evaluate::EvaluateSpec;
 pub use noise::{Exponent, Noise, NoiseSpec};
 pub use noop::NoopSpec;
 pub use sample::SampleSpec;
+pub use schedule::Schedule;
 
 /// What the planner and the scheduler know of a stage kind.
 #[derive(Debug)]

@@ -21,27 +21,31 @@ pub(crate) struct Moments {
 }
 
 pub(crate) struct Adam {
-    learning_rate: f64,
     /// In the order of the parameters.
     pub(crate) moments: Vec<Moments>,
 }
 
 impl Adam {
-    pub(crate) fn new(parameters: &Named, learning_rate: f64) -> Self {
+    pub(crate) fn new(parameters: &Named) -> Self {
         let zeros = |n| Moments {
             m: vec![0.0; n],
             v: vec![0.0; n],
         };
         let moments = parameters.iter().map(|(_, p)| zeros(p.elem_count()));
         Self {
-            learning_rate,
             moments: moments.collect(),
         }
     }
 
-    /// Takes step number `step`, counted from 1. A parameter without a
-    /// gradient is left as it is.
-    pub(crate) fn step(&mut self, step: u64, parameters: &Named, grads: &GradStore) -> Result<()> {
+    /// Takes step number `step`, counted from 1, at this learning rate. A
+    /// parameter without a gradient is left as it is.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        learning_rate: f64,
+        parameters: &Named,
+        grads: &GradStore,
+    ) -> Result<()> {
         let t = step as f64;
         let correction1 = 1.0 - libm::pow(BETA1, t);
         let correction2 = 1.0 - libm::pow(BETA2, t);
@@ -50,7 +54,7 @@ impl Adam {
                 continue;
             };
             let update = Update {
-                rate: narrow(self.learning_rate / correction1),
+                rate: narrow(learning_rate / correction1),
                 root_correction2: narrow(correction2.sqrt()),
                 moments: RefCell::new(moments),
             };
@@ -116,13 +120,13 @@ mod tests {
         let start = [0.5f32, -2.0, 3.0];
         let var = Var::from_vec(start.to_vec(), 3, &Device::Cpu).unwrap();
         let parameters = vec![("p".to_owned(), var.clone())];
-        let mut adam = Adam::new(&parameters, 0.05);
+        let mut adam = Adam::new(&parameters);
         let mut expected = start.map(f64::from);
         let (mut m, mut v) = ([0.0; 3], [0.0; 3]);
         for step in 1..=20u64 {
             let loss = var.as_tensor().sqr().unwrap().sum_all().unwrap();
             let grads = loss.backward().unwrap();
-            adam.step(step, &parameters, &grads).unwrap();
+            adam.step(step, 0.05, &parameters, &grads).unwrap();
             let t = i32::try_from(step).unwrap();
             for i in 0..3 {
                 let g = 2.0 * expected[i];

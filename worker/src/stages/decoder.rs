@@ -29,6 +29,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
         batch: spec.batch,
         examples: train.n,
         learning_rate: spec.learning_rate,
+        schedule: spec.schedule,
         log_every: spec.log_every,
     };
     training::train(context, plan, &objective)?;

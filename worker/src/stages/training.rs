@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
+use ablate_proto::stage::Schedule;
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Result as Tensors, Tensor};
 
@@ -26,6 +27,7 @@ pub(super) struct Plan {
     pub(super) batch: usize,
     pub(super) examples: usize,
     pub(super) learning_rate: f64,
+    pub(super) schedule: Schedule,
     pub(super) log_every: u64,
 }
 
@@ -68,7 +70,7 @@ pub(super) fn train(
     objective: &impl Objective,
 ) -> Result<(), Failure> {
     let named = objective.parameters();
-    let mut adam = Adam::new(named, plan.learning_rate);
+    let mut adam = Adam::new(named);
     let mut batches = Batches::new(plan, context.seed());
     let mut step = 0;
     if let Some(saved) = context.resume()? {
@@ -97,8 +99,9 @@ pub(super) fn train(
             check_gradients(named, &grads)?;
             checked = true;
         }
+        let rate = plan.learning_rate * plan.schedule.factor(step, plan.steps);
         step += 1;
-        adam.step(step, named, &grads)
+        adam.step(step, rate, named, &grads)
             .or_bug("updating parameters")?;
         let mut rows = Vec::new();
         if step.is_multiple_of(plan.log_every) || step == plan.steps {
@@ -224,6 +227,7 @@ mod tests {
             batch,
             examples,
             learning_rate: 0.1,
+            schedule: Schedule::Constant,
             log_every: 1,
         }
     }
