@@ -1,4 +1,5 @@
 //! Whole-system tests: the real binary, real processes, a real store.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "system/bad_input.rs"]
 mod bad_input;

@@ -235,7 +235,9 @@ impl Turn {
         for effect in effects {
             match effect {
                 Effect::Record(fact) => self.facts.push(fact),
-                Effect::Send(worker, message) => self.actions.push(Action::Send(worker, message)),
+                Effect::Send(worker, message) => {
+                    self.actions.push(Action::Send(worker, Box::new(message)));
+                }
                 Effect::StoreOutcome(sweep) => {
                     if let Some(outcome) = core.outcome(now, &sweep) {
                         self.actions.push(Action::StoreOutcome(Box::new(outcome)));

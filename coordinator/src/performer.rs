@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) enum Action {
     Open(WorkerId, u64, mpsc::UnboundedSender<ToWorker>),
-    Send(WorkerId, ToWorker),
+    Send(WorkerId, Box<ToWorker>),
     Reply(Box<dyn FnOnce() + Send>),
     StoreOutcome(Box<SweepStatus>),
 }
@@ -72,7 +72,7 @@ impl Performer {
             }
             Action::Send(worker, message) => {
                 if let Some((_, sender)) = self.sessions.get(&worker)
-                    && sender.send(message).is_err()
+                    && sender.send(*message).is_err()
                 {
                     // Its stream has ended; a new session says hello anew.
                     self.sessions.remove(&worker);

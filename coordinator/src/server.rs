@@ -102,9 +102,9 @@ pub async fn serve(
     let ended = driver.await;
     down.cancel();
     // Sessions are streams without an end of their own: they are cut.
-    match tokio::time::timeout(Duration::from_millis(200), server).await {
-        Ok(Ok(Err(source))) => return Err(ServeError::Transport { address, source }),
-        Ok(_) | Err(_) => {}
+    let cut = tokio::time::timeout(Duration::from_millis(200), server);
+    if let Ok(Ok(Err(source))) = cut.await {
+        return Err(ServeError::Transport { address, source });
     }
     Ok(ended?)
 }

@@ -100,7 +100,7 @@ impl Core {
         }
     }
 
-    pub(super) fn commit(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, commit: Commit) {
+    pub(super) fn commit(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, commit: &Commit) {
         let entry = self.tasks.get(&attempt.task);
         let accepted = if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
             self.record(

@@ -157,7 +157,7 @@ impl Core {
                 worker,
                 attempt,
                 commit,
-            } => self.commit(now, &worker, attempt, commit),
+            } => self.commit(now, &worker, attempt, &commit),
             Event::Fail {
                 worker,
                 attempt,
@@ -174,8 +174,11 @@ impl Core {
 
     /// Makes a fact durable and true.
     fn record(&mut self, now: Now, fact: Fact) {
-        self.effects.push(Effect::Record(fact.clone()));
+        // Before whatever its application sends; in the same step, so that
+        // nothing is performed until it is durable.
+        let at = self.effects.len();
         self.apply(now, &fact);
+        self.effects.insert(at, Effect::Record(fact));
     }
 
     pub fn refusals(&self) -> Refusals {

@@ -280,7 +280,7 @@ fn the_longest_chain_goes_first() {
     let mut world = World::new();
     let long = chain(3);
     let short = task(9, &[]);
-    let mut tasks = vec![short.clone()];
+    let mut tasks = vec![short];
     tasks.extend(long.clone());
     world.submit("s", &tasks);
     world.hello("w", 1, vec![]);
