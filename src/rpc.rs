@@ -68,6 +68,7 @@ pub(crate) struct SweepFile {
 }
 
 /// The coordinator's own sentence, with the exit code that its code means.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(status: Status) -> CliError {
     let exit = match status.code() {
         Code::InvalidArgument | Code::NotFound => Exit::Usage,
@@ -81,6 +82,7 @@ fn refused(status: Status) -> CliError {
     CliError { exit, error }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn invalid(error: InvalidMessage) -> CliError {
     CliError {
         exit: Exit::Refused,

@@ -40,7 +40,7 @@ fn show(cluster: &ClusterStatus, rows: bool) {
             sweep.done.to_string(),
             sweep.running.to_string(),
             sweep.failed.to_string(),
-            sweep.eta_seconds.map_or("?".to_owned(), seconds),
+            sweep.eta_seconds.map_or_else(|| "?".to_owned(), seconds),
         ]);
     }
     lines::line(table);

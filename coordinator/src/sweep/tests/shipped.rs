@@ -59,7 +59,7 @@ fn the_summary_shows_what_sharing_saves() {
     insta::assert_snapshot!(summary(&quickstart(&Options::default())), @r#"
     quickstart: Overlap, binarisation and memorisation on 64 digits
     question  Do latents binarise under noise, and does a wider window memorise?
-    cost      about 10 minutes on two CPU cores
+    cost      about a minute on two CPU cores
     points    18, from decoder.sigma 6, gamma 3
     tasks     25 instead of 162: sharing saves 137 (84 %)
 
