@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
-use comfy_table::{Table, presets};
 use serde_json::{Map, Value, json};
 
 use super::Context;
@@ -35,10 +34,7 @@ pub(super) fn config(
         lines::json(&map);
         return Ok(Exit::Done);
     }
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(["setting", "value", "from"]);
+    let mut table = super::table::table(&["setting", "value", "from"]);
     for (key, value, origin) in rows {
         table.add_row([key.clone(), value.to_string(), origin.clone()]);
     }

@@ -10,6 +10,7 @@ mod runner;
 mod signals;
 mod status;
 mod submit;
+mod table;
 mod verdicts;
 mod watch;
 mod worker;

@@ -1,9 +1,12 @@
 //! `ablate status`: sweeps and workers, or the tasks of one sweep.
 
-use ablate_proto::status::{ClusterStatus, SweepState, SweepStatus, TaskState, TaskStatus};
+use ablate_proto::status::{
+    ClusterStatus, SweepState, SweepStatus, TaskState, TaskStatus, WorkerStatus,
+};
 use clap::Args;
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 
+use super::table::table;
 use super::{Context, JoinArgs};
 use crate::client;
 use crate::exit::{CliResult, Exit};
@@ -29,10 +32,22 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
 }
 
 fn show(cluster: &ClusterStatus, rows: bool) {
+    lines::line(sweeps(&cluster.sweeps));
+    lines::line("");
+    if rows {
+        for sweep in &cluster.sweeps {
+            lines::line(tasks(&sweep.rows));
+        }
+    } else {
+        lines::line(workers(&cluster.workers));
+    }
+}
+
+fn sweeps(sweeps: &[SweepStatus]) -> Table {
     let mut table = table(&[
         "sweep", "state", "tasks", "done", "running", "failed", "left",
     ]);
-    for sweep in &cluster.sweeps {
+    for sweep in sweeps {
         table.add_row([
             sweep.sweep.to_string(),
             state(sweep).to_owned(),
@@ -43,15 +58,12 @@ fn show(cluster: &ClusterStatus, rows: bool) {
             sweep.eta_seconds.map_or_else(|| "?".to_owned(), seconds),
         ]);
     }
-    lines::line(table);
-    if rows {
-        for sweep in &cluster.sweeps {
-            lines::line(tasks(&sweep.rows));
-        }
-        return;
-    }
-    let mut table = self::table(&["worker", "host", "device", "slots", "holding", "connected"]);
-    for worker in &cluster.workers {
+    table
+}
+
+fn workers(workers: &[WorkerStatus]) -> Table {
+    let mut table = table(&["worker", "host", "device", "slots", "holding", "connected"]);
+    for worker in workers {
         table.add_row([
             worker.worker.to_string(),
             printable(&worker.host),
@@ -61,7 +73,7 @@ fn show(cluster: &ClusterStatus, rows: bool) {
             if worker.connected { "yes" } else { "no" }.to_owned(),
         ]);
     }
-    lines::line(table);
+    table
 }
 
 fn tasks(rows: &[TaskStatus]) -> Table {
@@ -87,14 +99,6 @@ fn tasks(rows: &[TaskStatus]) -> Table {
             cause,
         ]);
     }
-    table
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header);
     table
 }
 

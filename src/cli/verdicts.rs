@@ -1,15 +1,12 @@
 //! The verdicts of a report as a table for the terminal.
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 
 use crate::lines::printable;
 use crate::report::Verdict;
 
 pub(super) fn table(verdicts: &[Verdict]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(["verdict", "statement", "measured", "expected"]);
+    let mut table = super::table::table(&["verdict", "statement", "measured", "expected"]);
     for verdict in verdicts {
         let mut measured = printable(&verdict.value);
         if let Some(why) = &verdict.why {

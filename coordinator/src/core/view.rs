@@ -109,8 +109,9 @@ impl Core {
     }
 
     /// Seconds until a sweep ends: what its open tasks are expected to take,
-    /// over all slots, and no less than its longest chain. `None` while a
-    /// kind has never been measured, or nobody works.
+    /// over all slots, and no less than its longest chain. Kinds that were
+    /// never measured count as [`policy::weight`] has it. `None` while nothing
+    /// was measured at all, or nobody works.
     fn eta(&self, now: Now, sweep: &Sweep) -> Option<f64> {
         let slots: u32 = self
             .workers
@@ -124,26 +125,30 @@ impl Core {
         if slots == 0 {
             return None;
         }
-        let (mut work, mut longest) = (0.0, 0.0_f64);
+        let (mut work, mut longest, mut measured) = (0.0, 0.0_f64, false);
         for key in &sweep.tasks {
             let entry = self.tasks.get(key)?;
             if entry.state.is_terminal() {
                 continue;
             }
-            let left = self.remaining(now, entry)?;
+            let own = self.expected(entry);
+            let left = self.remaining(now, entry);
+            measured |= left.is_some();
+            let left = left.unwrap_or(own);
+            let chain = Now::from_millis(entry.rank).as_secs_f64() - own;
             work += left;
-            longest = longest.max(left + self.chain_below(key)?);
+            longest = longest.max(left + chain);
         }
-        Some((work / f64::from(slots)).max(longest))
+        measured.then_some((work / f64::from(slots)).max(longest))
     }
 
-    /// Expected seconds of the longest chain below a task.
-    fn chain_below(&self, key: &TaskKey) -> Option<f64> {
-        let entry = self.tasks.get(key)?;
-        let own = policy::weight(self.durations.estimate(entry.task.spec.kind()));
-        Some(Now::from_millis(entry.rank.saturating_sub(own)).as_secs_f64())
+    /// Seconds that a task counts for in the chains through it.
+    fn expected(&self, entry: &TaskEntry) -> f64 {
+        let estimate = self.durations.estimate(entry.task.spec.kind());
+        Now::from_millis(policy::weight(estimate)).as_secs_f64()
     }
 
+    /// Measured: by its own progress, or by earlier tasks of its kind.
     fn remaining(&self, now: Now, entry: &TaskEntry) -> Option<f64> {
         let estimate = self.durations.estimate(entry.task.spec.kind());
         let State::Leased(lease) = &entry.state else {
