@@ -1,7 +1,8 @@
 //! The embedded cluster of `ablate run`: a real coordinator on a loopback
 //! port, and worker processes that join it.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use nix::unistd::Pid;
 use object_store::ObjectStore;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -56,12 +58,16 @@ impl EmbeddedCluster {
             .or_exit(Exit::Refused)?
             .to_string();
         let stop = CancellationToken::new();
+        let (ready, up) = oneshot::channel();
         let serve = server::serve(
             settings.coordinator.server(url.clone()),
             store,
             listener,
             stop.clone(),
-            |_| (),
+            move |_| {
+                // The receiver waits below.
+                let _ = ready.send(());
+            },
         );
         let mut cluster = Self {
             address,
@@ -73,6 +79,14 @@ impl EmbeddedCluster {
             grace: Duration::from_secs_f64(settings.worker.grace_seconds),
             _lock: lock,
         };
+        if up.await.is_err() {
+            let stopped = || anyhow::anyhow!("the coordinator did not start");
+            let exit = Exit::Refused;
+            return Err(cluster.broken().await.unwrap_or_else(|| CliError {
+                exit,
+                error: stopped(),
+            }));
+        }
         for index in 0..settings.run.workers_here() {
             let log = cluster.logs.join(format!("worker-{index}.log"));
             let worker = cluster.spawn_worker(settings, &log);
@@ -82,7 +96,7 @@ impl EmbeddedCluster {
     }
 
     fn spawn_worker(&self, settings: &Settings, log: &Path) -> anyhow::Result<Child> {
-        let program = std::env::current_exe().context("finding this program's own file")?;
+        let program = own_program()?;
         let log = File::options()
             .create(true)
             .append(true)
@@ -128,14 +142,28 @@ impl EmbeddedCluster {
                 }
             }
         }
-        let error = match (&mut self.coordinator).await {
-            Ok(Ok(())) => anyhow::anyhow!("the coordinator stopped"),
+        self.broken().await.unwrap_or_else(|| CliError {
+            exit: Exit::Refused,
+            error: anyhow::anyhow!("the coordinator stopped"),
+        })
+    }
+
+    /// Why the coordinator ended by itself, if it does within a second.
+    pub(crate) async fn broken(&mut self) -> Option<CliError> {
+        if self.ended {
+            return None;
+        }
+        let coordinator = &mut self.coordinator;
+        let result = tokio::time::timeout(Duration::from_secs(1), coordinator);
+        let result = result.await.ok()?;
+        self.ended = true;
+        let error = match result {
+            Ok(Ok(())) => return None,
             Ok(Err(e)) => anyhow::Error::new(e),
             Err(panic) => anyhow::anyhow!("the coordinator broke: {panic}"),
         };
-        self.ended = true;
         let exit = Exit::Refused;
-        CliError { exit, error }
+        Some(CliError { exit, error })
     }
 
     /// Workers first: they hand back what they run. Then the coordinator.
@@ -163,6 +191,17 @@ impl EmbeddedCluster {
     }
 }
 
+/// What to start for another process of this very build. On Linux the file
+/// that runs, even if another was put in its place since.
+pub(crate) fn own_program() -> anyhow::Result<OsString> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.into());
+    }
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    Ok(program.into())
+}
+
 fn log_folder(settings: &Settings) -> Result<PathBuf, CliError> {
     let folder = settings.worker.scratch.join("logs");
     std::fs::create_dir_all(&folder)
@@ -182,7 +221,9 @@ fn lock(url: &str) -> Result<Option<File>, CliError> {
         .or_exit(Exit::Refused)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(_) => fail(
+        // A file system without locks: nothing is known.
+        Err(TryLockError::Error(_)) => Ok(None),
+        Err(TryLockError::WouldBlock) => fail(
             Exit::Refused,
             format!(
                 "another `ablate run` is using the store {}: wait for it, or give this one \

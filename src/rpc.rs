@@ -71,7 +71,9 @@ pub(crate) struct SweepFile {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(status: Status) -> CliError {
     let exit = match status.code() {
-        Code::InvalidArgument | Code::NotFound => Exit::Usage,
+        Code::InvalidArgument | Code::NotFound | Code::OutOfRange | Code::ResourceExhausted => {
+            Exit::Usage
+        }
         Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => Exit::Refused,
         _ => Exit::Unreachable,
     };

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// What a follower has not seen yet, and how many tasks have ended by now.
     Follow(
         SweepId,
-        Option<usize>,
+        usize,
         oneshot::Sender<Option<(SweepStatus, usize)>>,
     ),
     Cluster(oneshot::Sender<ClusterStatus>),
@@ -109,17 +109,20 @@ impl Driver {
             changes: changed,
         };
         let run = async move {
-            let failed = stop.clone();
+            let failed = stop.clone().drop_guard();
             let performer = tokio::spawn(async move {
                 let performed = performer.run(batch_receiver).await;
-                if performed.is_err() {
-                    failed.cancel();
+                if performed.is_ok() {
+                    failed.disarm();
                 }
                 performed
             });
             let ended = driver.run(stop).await;
             // The performer ends when it has performed what it has.
-            let performed = performer.await.unwrap_or(Ok(()));
+            let performed = match performer.await {
+                Ok(performed) => performed,
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            };
             performed.and(ended)
         };
         (handle, run)
@@ -182,6 +185,10 @@ impl Driver {
         let core = &mut self.core;
         match command {
             Command::Event(event) => {
+                if let Event::Gone { worker, session } = &event {
+                    let close = Action::Close(worker.clone(), *session);
+                    turn.actions.push(close);
+                }
                 let effects = core.step(now, event);
                 turn.take(effects, core, now);
             }
@@ -214,7 +221,8 @@ impl Driver {
             }
             Command::Follow(sweep, seen, reply) => {
                 let ended = core.ended(&sweep);
-                let rows = Rows::Since(seen.unwrap_or(ended));
+                // Submitted again meanwhile: it ends anew.
+                let rows = Rows::Since(if seen <= ended { seen } else { 0 });
                 let status = core.sweep_status(now, &sweep, rows);
                 turn.reply(reply, status.map(|status| (status, ended)));
             }

@@ -23,6 +23,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) enum Action {
     Open(WorkerId, u64, mpsc::UnboundedSender<ToWorker>),
     Send(WorkerId, Box<ToWorker>),
+    /// Ends a session's stream, unless a newer one has taken its place.
+    Close(WorkerId, u64),
     Reply(Box<dyn FnOnce() + Send>),
     StoreOutcome(Box<SweepStatus>),
 }
@@ -78,6 +80,15 @@ impl Performer {
                     self.sessions.remove(&worker);
                 }
             }
+            Action::Close(worker, session) => {
+                if self
+                    .sessions
+                    .get(&worker)
+                    .is_some_and(|(s, _)| *s == session)
+                {
+                    self.sessions.remove(&worker);
+                }
+            }
             Action::Reply(reply) => reply(),
             Action::StoreOutcome(outcome) => {
                 let (store, commands) = (self.store.clone(), self.commands.clone());
@@ -99,7 +110,7 @@ async fn store_outcome(
         Err(e) => unreachable!("a status serialises: {e}"),
     };
     while let Err(error) = store.put(&path, bytes.clone().into()).await {
-        tracing::warn!(sweep = %outcome.sweep, %error, "storing the outcome failed; trying again");
+        tracing::error!(sweep = %outcome.sweep, %error, "storing the outcome failed; trying again");
         tokio::time::sleep(RETRY).await;
         if commands.strong_count() == 0 {
             return;

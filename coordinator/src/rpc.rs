@@ -181,14 +181,14 @@ impl Sweeps for Service {
         let name = request.into_inner().sweep;
         let sweep = sweep_id(&name)?;
         let mut driver = self.driver.clone();
-        let follow = move |driver: &Handle, seen: Option<usize>| {
+        let follow = move |driver: &Handle, seen: usize| {
             let (driver, sweep) = (driver.clone(), sweep.clone());
             async move {
                 let command = |reply| Command::Follow(sweep, seen, reply);
                 driver.ask(command).await.map_err(stopped)
             }
         };
-        if follow(&driver, None).await?.is_none() {
+        if follow(&driver, 0).await?.is_none() {
             let cluster = driver.ask(Command::Cluster).await.map_err(stopped)?;
             return Err(unknown(&name, &cluster));
         }
@@ -196,12 +196,12 @@ impl Sweeps for Service {
         let (sender, snapshots) = mpsc::channel(1);
         tokio::spawn(async move {
             // Whoever begins to follow is told of everything that has ended.
-            let mut seen = Some(0);
+            let mut seen = 0;
             loop {
                 driver.changes.mark_unchanged();
                 let status = match follow(&driver, seen).await {
                     Ok(Some((status, ended))) => {
-                        seen = Some(ended);
+                        seen = ended;
                         Ok(status)
                     }
                     Ok(None) => break,

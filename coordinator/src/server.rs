@@ -78,7 +78,7 @@ pub async fn serve(
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
-    probe(&settings.core.store, &store).await?;
+    probe(&settings.core.store, &store, address.port()).await?;
     let (state, facts) = State::open(store.clone(), settings.flush).await?;
     let known = facts.len();
     let core = Core::recover(settings.core, facts);
@@ -110,8 +110,9 @@ pub async fn serve(
 }
 
 /// Finds out with one small object whether the store can be written at all.
-async fn probe(url: &str, store: &Arc<dyn ObjectStore>) -> Result<(), ServeError> {
-    let path = Path::from("probe");
+async fn probe(url: &str, store: &Arc<dyn ObjectStore>, port: u16) -> Result<(), ServeError> {
+    // A name of its own: others may probe at the same time.
+    let path = Path::from(format!("probe-{}-{port}", std::process::id()));
     let unwritable = |source| ServeError::Unwritable {
         store: url.to_owned(),
         source,

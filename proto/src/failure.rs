@@ -30,7 +30,7 @@ impl FailureClass {
     pub fn attempts_allowed(self) -> Option<u32> {
         match self {
             Self::Preempted => None,
-            Self::Lost => Some(5),
+            Self::Lost => Some(16),
             Self::OutOfMemory => Some(3),
             Self::TransientIo => Some(5),
             Self::Data | Self::Config | Self::Bug | Self::Cancelled => Some(1),

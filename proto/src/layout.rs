@@ -14,10 +14,6 @@ pub fn manifest(task: &TaskKey) -> String {
     format!("tasks/{task}/manifest.json")
 }
 
-pub fn attempt_dir(attempt: &AttemptId) -> String {
-    format!("tasks/{}/{}", attempt.task, attempt.number)
-}
-
 pub fn attempt_file(attempt: &AttemptId, name: &str) -> String {
     format!("tasks/{}/{}/{name}", attempt.task, attempt.number)
 }

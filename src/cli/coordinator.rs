@@ -8,7 +8,8 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Flags, StoreArgs, flag, signals};
+use super::signals::Signals;
+use super::{Context, Flags, StoreArgs, flag};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::{lines, store};
 
@@ -30,7 +31,7 @@ impl CoordinatorArgs {
 }
 
 pub(super) async fn coordinator(context: &Context) -> CliResult {
-    let signal = signals::first()?;
+    let mut signals = Signals::listen()?;
     let settings = &context.settings;
     let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
     let store = store::open(&url).or_exit(Exit::Refused)?;
@@ -55,10 +56,14 @@ pub(super) async fn coordinator(context: &Context) -> CliResult {
             ended.map_err(refused)?;
             return Ok(Exit::Done);
         }
-        exit = signal => exit,
+        exit = signals.next() => exit,
     };
     stop.cancel();
-    serving.await.map_err(refused)?;
+    tokio::select! {
+        ended = serving => ended.map_err(refused)?,
+        // Asked twice: at once. What was acknowledged is durable anyway.
+        again = signals.next() => return Ok(again),
+    }
     Ok(exit)
 }
 

@@ -15,6 +15,7 @@ mod verdicts;
 mod watch;
 mod worker;
 
+use ablate_coordinator::sweep::MAX_BYTES;
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -184,6 +185,11 @@ impl SweepArgs {
             let exit = Exit::Usage;
             CliError { exit, error }
         };
+        let size = std::fs::metadata(&self.sweep).map_or(0, |m| m.len());
+        if size > MAX_BYTES as u64 {
+            let why = format!("it has {size} bytes, and {MAX_BYTES} are the most there may be");
+            return Err(unreadable(why));
+        }
         let bytes = std::fs::read(&self.sweep).map_err(|e| unreadable(e.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|e| unreadable(format!("it is not text in UTF-8 ({e})")))?;

@@ -1,13 +1,16 @@
 //! `ablate run`: a sweep on this machine, from file to report.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ablate_proto::id::SweepId;
 use ablate_proto::status::{Submitted, SweepStatus};
 use clap::Args;
+use object_store::ObjectStore;
 use serde_json::json;
 
-use super::{Context, Flags, StoreArgs, SweepArgs, flag, signals, verdicts, watch};
+use super::signals::Signals;
+use super::{Context, Flags, StoreArgs, SweepArgs, flag, verdicts, watch};
 use crate::cluster::EmbeddedCluster;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::progress::Progress;
@@ -37,7 +40,7 @@ impl RunArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
-    let signal = signals::first()?;
+    let mut signals = Signals::listen()?;
     let started = Instant::now();
     let file = args.sweep.read()?;
     let store = store::open(&context.settings.store.url).or_exit(Exit::Refused)?;
@@ -55,20 +58,41 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
     let ended = tokio::select! {
         ended = sweep => ended,
         broken = cluster.supervise(&context.settings) => Err(broken),
-        exit = signal => {
+        exit = signals.next() => {
             eprintln!("interrupted; workers are handing back what they run …");
-            cluster.stop().await;
+            tokio::select! {
+                () = cluster.stop() => {}
+                // Asked twice: at once, and the workers with it.
+                again = signals.next() => return Ok(again),
+            }
             eprintln!("stopped. The same command goes on from here.");
             return Ok(exit);
         }
     };
+    let finish = finish(context, args, store, cluster, ended, started);
+    tokio::select! {
+        finished = finish => finished,
+        exit = signals.next() => Ok(exit),
+    }
+}
+
+/// Reports on what there is, and ends the cluster.
+async fn finish(
+    context: &Context,
+    args: &RunArgs,
+    store: Arc<dyn ObjectStore>,
+    mut cluster: EmbeddedCluster,
+    ended: Result<(Submitted, SweepStatus), CliError>,
+    started: Instant,
+) -> CliResult {
     let reported = match ended {
         Ok((submitted, last)) => {
             let folder = context.settings.run.reports.join(submitted.sweep.as_str());
             let written = report::write(store, &submitted.sweep, &folder).await;
             written.or_exit(Exit::Failed).map(|w| (submitted, last, w))
         }
-        Err(error) => Err(error),
+        // If the coordinator broke, that is the reason.
+        Err(error) => Err(cluster.broken().await.unwrap_or(error)),
     };
     cluster.stop().await;
     let (submitted, last, written) = reported?;

@@ -1,6 +1,6 @@
 //! `ablate worker`: add this machine to a coordinator.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Flags, JoinArgs, flag, signals};
+use super::signals::Signals;
+use super::{Context, Flags, JoinArgs, flag};
+use crate::cluster::own_program;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::{settings, store};
 
@@ -43,7 +45,7 @@ impl WorkerArgs {
 }
 
 pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
-    let signal = signals::first()?;
+    let mut signals = Signals::listen()?;
     let ours = &context.settings.worker;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
     let settings = settings(ours, scratch, args.idle_exit)?;
@@ -60,11 +62,15 @@ pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
             ended.map_err(refused)?;
             return Ok(Exit::Done);
         }
-        exit = signal => exit,
+        exit = signals.next() => exit,
     };
     tracing::info!("handing tasks back; {grace:?} at most");
     shutdown.cancel();
-    agent.await.map_err(refused)?;
+    tokio::select! {
+        ended = agent => ended.map_err(refused)?,
+        // Asked twice: at once, and the runners with it.
+        again = signals.next() => return Ok(again),
+    }
     Ok(match exit {
         // Asked to go, and gone in good order.
         Exit::Signal(15) => Exit::Done,
@@ -82,16 +88,14 @@ fn settings(
             .with_context(|| format!("{what} of {seconds} seconds"))
             .or_exit(Exit::Usage)
     };
-    let program = std::env::current_exe()
-        .context("finding this program's own file")
-        .or_exit(Exit::Failed)?;
+    let program = own_program().or_exit(Exit::Failed)?;
     Ok(WorkerSettings {
         join: ours.join.clone(),
         slots: ours.slots_here() as usize,
         threads_per_slot: ours.threads,
         scratch,
         runner: vec![
-            program.into(),
+            program,
             "runner".into(),
             "--threads".into(),
             ours.threads.to_string().into(),
@@ -118,8 +122,17 @@ fn scratch(root: &Path) -> anyhow::Result<(PathBuf, File)> {
     for index in 0.. {
         let lock = root.join(format!("worker-{index}.lock"));
         let file = File::create(&lock).with_context(|| format!("making {}", lock.display()))?;
-        if file.try_lock().is_ok() {
-            return Ok((root.join(format!("worker-{index}")), file));
+        match file.try_lock() {
+            Ok(()) => return Ok((root.join(format!("worker-{index}")), file)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| {
+                    format!(
+                        "locking {}; name a local folder as worker.scratch",
+                        lock.display()
+                    )
+                });
+            }
         }
     }
     unreachable!("the numbers do not end")

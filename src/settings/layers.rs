@@ -94,6 +94,12 @@ fn load_from(
             why,
         }
     })?;
+    settings
+        .validate()
+        .map_err(|(key, why)| SettingsError::Type {
+            origin: origins.get(key).cloned().unwrap_or_default(),
+            why: format!("`{key}` {why}"),
+        })?;
     Ok(Loaded { settings, origins })
 }
 
@@ -222,6 +228,9 @@ mod tests {
         let wrong = file("[worker]\nslots = \"many\"\n");
         let refused = load_from(&[wrong.path().to_owned()], &[], &[]).unwrap_err();
         assert!(refused.to_string().contains("slots"), "{refused}");
+        let grace = file("[worker]\ngrace_seconds = -1.0\n");
+        let refused = load_from(&[grace.path().to_owned()], &[], &[]).unwrap_err();
+        assert!(refused.to_string().contains("grace_seconds"), "{refused}");
         let negative = file("[coordinator]\nlease_ms = -1\n");
         assert!(load_from(&[negative.path().to_owned()], &[], &[]).is_err());
     }

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Loaded, load};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A day: longer waits are mistakes.
+const MOST_SECONDS: f64 = 86_400.0;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) store: StoreSettings,
     pub(crate) coordinator: CoordinatorSettings,
@@ -95,7 +97,8 @@ impl Default for WorkerSettings {
             join: "127.0.0.1:7443".to_owned(),
             slots: 0,
             threads: 1,
-            scratch: std::env::temp_dir().join("ablate"),
+            // Each user of a machine has a folder of their own.
+            scratch: std::env::temp_dir().join(format!("ablate-{}", nix::unistd::getuid())),
             cache_mib: 4096,
             checkpoint_seconds: 10.0,
             grace_seconds: 10.0,
@@ -109,6 +112,24 @@ impl Default for RunSettings {
             workers: 0,
             reports: PathBuf::from("reports"),
         }
+    }
+}
+
+impl Settings {
+    /// Checks what types do not; the key, and what is wrong with its value.
+    fn validate(&self) -> Result<(), (&'static str, String)> {
+        for (key, seconds) in [
+            ("worker.grace_seconds", self.worker.grace_seconds),
+            ("worker.checkpoint_seconds", self.worker.checkpoint_seconds),
+        ] {
+            if !(0.0..=MOST_SECONDS).contains(&seconds) {
+                return Err((
+                    key,
+                    format!("is {seconds}; 0 to {MOST_SECONDS} is possible"),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

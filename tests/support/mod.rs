@@ -84,6 +84,7 @@ impl Site {
             .args(args)
             .current_dir(self.path())
             .env("HOME", self.path())
+            .env("XDG_CONFIG_HOME", self.path())
             .env("ABLATE__WORKER__SCRATCH", self.path().join("scratch"))
             .stdin(Stdio::null());
         command

@@ -155,6 +155,15 @@ impl Core {
 
     /// Ends leases that were not renewed, and waits that are over.
     pub(super) fn tick(&mut self, now: Now) {
+        let pause = now.saturating_sub(self.last_tick);
+        self.last_tick = now;
+        if pause > self.settings.heartbeat {
+            // The coordinator itself stood still: renewals may be waiting to
+            // be read. Nobody loses a lease by that.
+            for worker in self.workers.values_mut() {
+                worker.deadline += pause;
+            }
+        }
         let silent: Vec<WorkerId> = self
             .workers
             .iter()

@@ -105,7 +105,7 @@ impl Core {
             .max()
             .unwrap_or(0);
         let own = policy::weight(self.durations.estimate(entry.task.spec.kind()));
-        let (order, before, rank) = (entry.order, entry.rank, below + own);
+        let (order, before, rank) = (entry.order, entry.rank, below.saturating_add(own));
         if self.ready.remove(&(Reverse(before), order, key)) {
             self.ready.insert((Reverse(rank), order, key));
         }

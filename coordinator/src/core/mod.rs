@@ -37,8 +37,7 @@ pub type Now = Duration;
 pub enum Event {
     Submit(Submission),
     Cancel(SweepId),
-    /// A worker opened a session. Later events of an older session of the
-    /// same worker are ignored.
+    /// A worker opened a session. The end of an older one is then no news.
     Hello {
         hello: Hello,
         session: u64,
@@ -102,6 +101,7 @@ pub struct Core {
     delayed: BTreeSet<(Now, TaskKey)>,
     durations: Durations,
     next_order: u64,
+    last_tick: Now,
     refusals: Refusals,
     effects: Vec<Effect>,
 }
@@ -117,6 +117,7 @@ impl Core {
             delayed: BTreeSet::new(),
             durations: Durations::default(),
             next_order: 0,
+            last_tick: Now::ZERO,
             refusals: Refusals::default(),
             effects: Vec::new(),
         }

@@ -14,7 +14,7 @@ impl Core {
     }
 
     pub(super) fn cancel(&mut self, now: Now, sweep: SweepId) {
-        if self.sweeps.get(&sweep).is_some_and(|s| !s.cancelled) {
+        if self.sweeps.get(&sweep).is_some_and(|s| !s.all_ended()) {
             self.record(now, Fact::SweepCancelled(sweep));
         }
     }
@@ -69,9 +69,10 @@ impl Core {
             missing => State::Waiting { missing },
         };
         if let Some(entry) = self.tasks.get_mut(&task.key) {
-            let again = matches!(entry.state, State::Failed | State::Cancelled);
-            if again {
+            if !matches!(entry.state, State::Done { .. }) {
                 entry.failures.clear();
+            }
+            if matches!(entry.state, State::Failed | State::Cancelled) {
                 entry.last_failure = None;
                 self.set_state(task.key, fresh);
             }

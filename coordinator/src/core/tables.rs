@@ -142,6 +142,8 @@ pub(super) enum End {
 }
 
 impl Sweep {
+    /// Nothing of it is to be waited for. Tasks of a cancelled sweep that
+    /// another one wants may go on.
     pub(super) fn all_ended(&self) -> bool {
         let Counts {
             waiting,
@@ -149,7 +151,7 @@ impl Sweep {
             running,
             ..
         } = self.counts;
-        waiting + ready + running == 0
+        self.cancelled || waiting + ready + running == 0
     }
 }
 

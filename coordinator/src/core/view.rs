@@ -135,7 +135,7 @@ impl Core {
             let left = self.remaining(now, entry);
             measured |= left.is_some();
             let left = left.unwrap_or(own);
-            let chain = Now::from_millis(entry.rank).as_secs_f64() - own;
+            let chain = (Now::from_millis(entry.rank).as_secs_f64() - own).max(0.0);
             work += left;
             longest = longest.max(left + chain);
         }

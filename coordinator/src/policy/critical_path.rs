@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// No task counts for more than a year.
+const MOST_MILLIS: u64 = 365 * 24 * 3600 * 1000;
+
 /// Milliseconds that a task adds to the chains through it. A kind that was
 /// never measured counts as a second.
 pub(crate) fn weight(estimate: Option<f64>) -> u64 {
@@ -10,7 +13,7 @@ pub(crate) fn weight(estimate: Option<f64>) -> u64 {
     // At least 1, so that chains of very short tasks still count.
     u64::try_from(expected.as_millis())
         .unwrap_or(u64::MAX)
-        .max(1)
+        .clamp(1, MOST_MILLIS)
 }
 
 /// Tasks of this expected duration (seconds) that may queue behind each slot,

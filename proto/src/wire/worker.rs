@@ -74,7 +74,7 @@ impl TryFrom<WorkerMessage> for FromWorker {
             }
             M::Commit(commit) => {
                 let attempt = need(commit.attempt, "commit.attempt")?.try_into()?;
-                if !commit.seconds.is_finite() || commit.seconds < 0.0 {
+                if !(0.0..=1e9).contains(&commit.seconds) {
                     return Err(InvalidMessage::Field {
                         field: "commit.seconds",
                         why: format!("{} is not a duration", commit.seconds),

@@ -124,7 +124,11 @@ async fn carry(
     };
     let (ready, mut lent) = match prepared {
         Ok(Some(Prepared::Run(ready, lent))) => (ready, lent),
-        Ok(Some(Prepared::Reuse(digest))) => return Some(reused(digest, 0.0)),
+        Ok(Some(Prepared::Reuse(digest))) => {
+            // Whoever left the result may not have come to this.
+            forget_checkpoints(context, attempt);
+            return Some(reused(digest, 0.0));
+        }
         Ok(None) => return Some(Report::preempted()),
         Err(failure) => return Some(Report::Fail(failure)),
     };
@@ -169,13 +173,18 @@ async fn carry(
                 published = published => published.unwrap_or_else(Report::Fail),
             };
             if checkpoints && matches!(report, Report::Commit(_)) {
-                let store = context.store.clone();
-                let delete = async move { artifacts::delete_all(&store, &attempt.task).await };
-                context.background.spawn(delete);
+                forget_checkpoints(context, attempt);
             }
             Some(report)
         }
     }
+}
+
+/// A task with a result needs no checkpoints.
+fn forget_checkpoints(context: &Context, attempt: AttemptId) {
+    let store = context.store.clone();
+    let delete = async move { artifacts::delete_all(&store, &attempt.task).await };
+    context.background.spawn(delete);
 }
 
 /// `None` once the worker is closing.

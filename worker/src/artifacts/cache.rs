@@ -40,9 +40,18 @@ pub(crate) struct Cache {
 #[derive(Debug, Default)]
 struct Entry {
     /// What lies in the folder, once it does. Held while downloading.
-    files: tokio::sync::Mutex<Option<Vec<FileEntry>>>,
+    files: tokio::sync::Mutex<Option<Present>>,
     bytes: AtomicU64,
     last_use: AtomicU64,
+}
+
+/// Files on the disk.
+#[derive(Debug)]
+struct Present {
+    files: Vec<FileEntry>,
+    /// By this process, byte for byte. What an earlier one left is checked
+    /// when it is first asked for.
+    checked: bool,
 }
 
 impl Cache {
@@ -73,7 +82,10 @@ impl Cache {
             let entry = cache.entry(manifest.task());
             let bytes = manifest.files.iter().map(|f| f.bytes).sum();
             entry.bytes.store(bytes, Ordering::Relaxed);
-            *entry.files.lock().await = Some(manifest.files);
+            *entry.files.lock().await = Some(Present {
+                files: manifest.files,
+                checked: false,
+            });
         }
         Ok(cache)
     }
@@ -88,18 +100,27 @@ impl Cache {
         let home = self.root.join(task.to_string());
         let folder = home.join("files");
         let mut files = pin.files.lock().await;
-        if let Some(known) = files.as_deref() {
-            if sizes_match(&folder, known).await {
-                drop(files);
-                return Ok(Cached { folder, _pin: pin });
-            }
-            tracing::warn!(task = %task.short(), "the cached artefact is damaged; fetching it again");
-            *files = None;
-            pin.bytes.store(0, Ordering::Relaxed);
+        if let Some(known) = files.as_ref()
+            && known.checked
+            && sizes_match(&folder, &known.files).await
+        {
+            drop(files);
+            return Ok(Cached { folder, _pin: pin });
         }
         let (manifest, _) = manifest::load(store, &task)
             .await?
             .ok_or_else(|| ArtifactError::Missing(layout::manifest(&task)))?;
+        if let Some(known) = files.as_mut() {
+            let same = known.files == manifest.files;
+            if same && digests_match(&folder, &known.files).await {
+                known.checked = true;
+                drop(files);
+                return Ok(Cached { folder, _pin: pin });
+            }
+            tracing::warn!(task = %task.short(), "the cached artefact is not the stored one; fetching that");
+            *files = None;
+            pin.bytes.store(0, Ordering::Relaxed);
+        }
         let bytes = manifest.files.iter().map(|f| f.bytes).sum();
         // Counted before it is there, so that concurrent downloads make room
         // for each other.
@@ -110,7 +131,10 @@ impl Cache {
             pin.bytes.store(0, Ordering::Relaxed);
             return Err(error);
         }
-        *files = Some(manifest.files);
+        *files = Some(Present {
+            files: manifest.files,
+            checked: true,
+        });
         drop(files);
         Ok(Cached { folder, _pin: pin })
     }
@@ -221,6 +245,22 @@ async fn sizes_match(folder: &Path, files: &[FileEntry]) -> bool {
         }
     }
     true
+}
+
+/// Reads every file: what lay on a disk for a while may have changed.
+async fn digests_match(folder: &Path, files: &[FileEntry]) -> bool {
+    let (folder, files) = (folder.to_owned(), files.to_vec());
+    let check = tokio::task::spawn_blocking(move || {
+        files.iter().all(|file| {
+            let mut hasher = blake3::Hasher::new();
+            let read = std::fs::File::open(folder.join(&file.name))
+                .and_then(|open| hasher.update_reader(open).map(|_| ()));
+            read.is_ok()
+                && hasher.count() == file.bytes
+                && hasher.finalize().to_hex().as_str() == file.blake3
+        })
+    });
+    check.await.unwrap_or(false)
 }
 
 async fn remove(path: &Path) -> Result<(), ArtifactError> {

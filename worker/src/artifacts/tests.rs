@@ -276,7 +276,8 @@ async fn requests_for_one_artifact_share_its_download() {
 
 #[tokio::test]
 async fn the_cache_survives_its_worker_and_heals() {
-    let store = memory();
+    let inner = Arc::new(Spoilt::new(generic));
+    let store = store(inner.clone());
     artifact(&store, attempt(1), &[("a", b"12345")]).await;
     let root = tempfile::tempdir().unwrap();
     let file = {
@@ -284,12 +285,20 @@ async fn the_cache_survives_its_worker_and_heals() {
         cache.get(&store, task()).await.unwrap().folder.join("a")
     };
     std::fs::create_dir_all(root.path().join(".x.part/files")).unwrap();
-    let empty = memory();
-    let cache = cache(root.path(), 1 << 30).await;
+    let next = cache(root.path(), 1 << 30).await;
     assert!(!root.path().join(".x.part").exists());
-    cache.get(&empty, task()).await.unwrap();
+    inner.gets.store(0, Ordering::SeqCst);
+    next.get(&store, task()).await.unwrap();
+    next.get(&store, task()).await.unwrap();
+    assert_eq!(inner.gets.load(Ordering::SeqCst), 1, "the manifest alone");
     std::fs::write(&file, "1").unwrap();
-    cache.get(&store, task()).await.unwrap();
+    next.get(&store, task()).await.unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"12345");
+    // Of the right size, and yet another file: found when a new worker
+    // takes the cache over.
+    std::fs::write(&file, "12346").unwrap();
+    let last = cache(root.path(), 1 << 30).await;
+    last.get(&store, task()).await.unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), b"12345");
 }
 

@@ -138,7 +138,17 @@ impl World {
         });
     }
 
+    /// Time goes by, with the ticks of a coordinator that runs.
     pub(super) fn pass(&mut self, time: Now) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now = end.min(self.now + Now::from_millis(500));
+            self.step(Event::Tick);
+        }
+    }
+
+    /// The coordinator stands still meanwhile.
+    pub(super) fn stall(&mut self, time: Now) {
         self.now += time;
         self.step(Event::Tick);
     }

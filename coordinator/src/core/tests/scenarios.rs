@@ -66,6 +66,62 @@ fn a_silent_workers_task_goes_to_another_and_its_late_commit_is_refused() {
 }
 
 #[test]
+fn a_coordinator_that_stood_still_takes_nobodys_lease() {
+    let mut world = World::new();
+    world.hello("a", 1, vec![]);
+    world.submit("s", &chain(1));
+    let first = world.assigned("a");
+    world.pass(Duration::from_secs(1));
+    world.beat("a", &[first]);
+    world.stall(Duration::from_secs(60));
+    assert_eq!(world.status("s").running, 1);
+    world.beat("a", &[first]);
+    world.commit("a", first);
+    assert!(world.acked("a"));
+    world.nothing_more();
+}
+
+#[test]
+fn cancelling_what_has_ended_changes_nothing() {
+    let mut world = World::new();
+    world.hello("w", 1, vec![]);
+    world.submit("s", &chain(1));
+    let first = world.assigned("w");
+    world.commit("w", first);
+    assert!(world.acked("w"));
+    world.step(Event::Cancel("s".parse().unwrap()));
+    assert_eq!(world.state("s"), SweepState::Done);
+    world.restart();
+    assert_eq!(
+        world
+            .core
+            .outcome(Now::ZERO, &"s".parse().unwrap())
+            .unwrap()
+            .state,
+        SweepState::Done
+    );
+}
+
+#[test]
+fn durations_out_of_this_world_do_no_harm() {
+    let mut world = World::new();
+    world.hello("w", 1, vec![]);
+    let tasks = chain(3);
+    world.submit("s", &tasks);
+    let first = world.assigned("w");
+    world.step(Event::Commit {
+        worker: worker("w"),
+        attempt: first,
+        commit: Commit {
+            seconds: 1e17,
+            ..done()
+        },
+    });
+    assert!(world.acked("w"));
+    assert_eq!(world.assigned("w").task, tasks[1].key);
+}
+
+#[test]
 fn renewals_keep_a_lease() {
     let mut world = World::new();
     world.hello("a", 1, vec![]);
@@ -237,7 +293,8 @@ fn cancelling_drops_running_tasks_but_not_those_another_sweep_wants() {
     let dropped = world.dropped("w");
     assert_eq!(dropped.task, own.key);
     world.nothing_more();
-    assert_eq!(world.state("s"), SweepState::Running);
+    // The sweep has ended; what another one wants goes on.
+    assert_eq!(world.state("s"), SweepState::Cancelled);
     let kept = if first.task == shared.key {
         first
     } else {
