@@ -1,6 +1,7 @@
 //! What the orchestrator itself costs: real processes, durable state.
 //!
-//! One JSON line a measure. `cargo bench --bench orchestrator [-- TASKS]`.
+//! One JSON line a measure.
+//! `cargo bench --workspace --profile dev --bench orchestrator [-- TASKS]`
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -78,16 +79,23 @@ fn print(measure: &str, ours: f64, unit: &str) {
     );
 }
 
+fn worker(folder: &Path, join: &str) -> Process {
+    let worker = ablate(folder, &["worker", "--join", join, "--slots", "2"]).spawn();
+    std::thread::sleep(Duration::from_millis(500));
+    Process(worker.expect("a worker starts"))
+}
+
 fn main() {
     let tasks = std::env::args().filter_map(|a| a.parse().ok()).next();
-    let tasks: usize = tasks.unwrap_or(20_000);
+    throughput(tasks.unwrap_or(20_000));
+    takeover();
+}
+
+fn throughput(tasks: usize) {
     let folder = tempfile::tempdir().expect("a folder to work in");
     let folder = folder.path();
-    let (first, join) = coordinator(folder, "127.0.0.1:0");
-    let worker = ablate(folder, &["worker", "--join", &join, "--slots", "2"]).spawn();
-    let _worker = Process(worker.expect("a worker starts"));
-    std::thread::sleep(Duration::from_millis(500));
-
+    let (_coordinator, join) = coordinator(folder, "127.0.0.1:0");
+    let _worker = worker(folder, &join);
     let file = sweep(folder, "noops", tasks, 0);
     let started = Instant::now();
     last_json(&mut ablate(
@@ -101,49 +109,41 @@ fn main() {
     ));
     assert_eq!(last["done"], tasks, "every task is done");
     let rate = tasks as f64 / started.elapsed().as_secs_f64();
-    print(
-        "no-op tasks, submit to last durable commit, two slots",
-        rate,
-        "tasks/s",
-    );
+    let measure = "no-op tasks, submit to last durable commit, two slots";
+    print(measure, rate, "tasks/s");
+}
 
-    // From kill -9 of the coordinator to the next lease: a task that could
-    // not have been leased before is running.
-    let file = sweep(folder, "naps", 100, 300);
+/// From kill -9 of the coordinator to the next lease.
+fn takeover() {
+    let folder = tempfile::tempdir().expect("a folder to work in");
+    let folder = folder.path();
+    let (first, join) = coordinator(folder, "127.0.0.1:0");
+    let _worker = worker(folder, &join);
+    let file = sweep(folder, "naps", 200, 300);
     last_json(&mut ablate(
         folder,
         &["submit", &file, "--join", &join, "--json"],
     ));
-    std::thread::sleep(Duration::from_secs(1));
-    let attempts = |join: &str| {
-        let status = last_json(&mut ablate(
-            folder,
-            &["status", "naps", "--join", join, "--json"],
-        ));
-        let rows = status["sweeps"][0]["rows"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
+    std::thread::sleep(Duration::from_secs(2));
+    let leased = |join: &str| {
+        let status = &["status", "naps", "--join", join, "--json"];
+        let status = last_json(&mut ablate(folder, status));
+        let rows = status["sweeps"][0]["rows"].as_array().cloned();
+        let rows = rows.unwrap_or_default();
         rows.iter()
             .filter(|row| row["attempt"].as_u64() > Some(0))
             .count()
     };
-    let before = attempts(&join);
+    let before = leased(&join);
     let killed = Instant::now();
     drop(first);
     let (_second, join) = coordinator(folder, &join);
-    print(
-        "kill -9 of the coordinator to ready",
-        killed.elapsed().as_secs_f64(),
-        "s",
-    );
-    while attempts(&join) <= before {
+    let ready = killed.elapsed().as_secs_f64();
+    print("kill -9 of the coordinator to ready", ready, "s");
+    while leased(&join) <= before {
         assert!(killed.elapsed() < Duration::from_secs(30), "leases go on");
         std::thread::sleep(Duration::from_millis(5));
     }
-    print(
-        "kill -9 of the coordinator to the next lease",
-        killed.elapsed().as_secs_f64(),
-        "s",
-    );
+    let lease = killed.elapsed().as_secs_f64();
+    print("kill -9 of the coordinator to the next lease", lease, "s");
 }
