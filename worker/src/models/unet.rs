@@ -7,18 +7,18 @@ use candle_core::{Device, Result, Tensor, bail};
 
 use crate::nn::activation::Activation;
 use crate::nn::attention::{Attention, attention};
-use crate::nn::build::{Build, square};
+use crate::nn::build::Build;
 use crate::nn::dropout::{Dropout, dropout};
 use crate::nn::group_norm::{After, GroupNorm, group_norm};
-use crate::nn::layer::{Act, Kind, Layer, Rows, linear};
+use crate::nn::layer::{Act, Kind, Layer, Rows, Window, linear};
 use crate::nn::loss::mse;
 use crate::nn::mode::Mode;
 use crate::nn::narrow;
 use crate::nn::per_image::add_per_image;
 use crate::nn::upsample::double;
 
-const KEEP: Kind = Kind::Conv(square(3, 1, 1));
-const HALVE: Kind = Kind::Conv(square(3, 2, 1));
+const KEEP: Kind = Kind::Conv(Window::square(3, 1, 1));
+const HALVE: Kind = Kind::Conv(Window::square(3, 2, 1));
 /// The longest period of the timesteps' waves.
 const PERIOD: f64 = 10_000.0;
 

@@ -7,8 +7,11 @@ use std::cell::RefCell;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, bail};
 
+use rayon::prelude::*;
+
 use super::narrow;
 use super::params::Named;
+use super::simd::wide;
 
 const EPSILON: f32 = 1e-8;
 
@@ -30,6 +33,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// Values updated at a time: a task.
+const PART: usize = 1 << 15;
 
 /// First and second moments of one parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,13 +137,24 @@ impl InplaceOp2 for Update<'_> {
             );
         }
         let [b1, b2] = self.betas;
-        let moments = moments.m.iter_mut().zip(moments.v.iter_mut());
-        for ((p, g), (m, v)) in parameter.iter_mut().zip(grad).zip(moments) {
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
-            let step = self.rate * *m / (v.sqrt() / self.root_correction2 + EPSILON);
-            *p = self.kept * *p - step;
-        }
+        let (rate, root, kept) = (self.rate, self.root_correction2, self.kept);
+        let (m, v) = (&mut moments.m, &mut moments.v);
+        let moments = m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART));
+        let values = parameter.par_chunks_mut(PART).zip(grad.par_chunks(PART));
+        values.zip(moments).for_each(|((p, g), (m, v))| {
+            wide(
+                #[inline(always)]
+                || {
+                    let moments = m.iter_mut().zip(v);
+                    for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(moments) {
+                        *m = b1 * *m + (1.0 - b1) * g;
+                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        let step = rate * *m / (v.sqrt() / root + EPSILON);
+                        *p = kept * *p - step;
+                    }
+                },
+            );
+        });
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
-use super::layer::{Act, Kind, Layer, Plan, Window};
+use super::layer::{Act, Kind, Layer, Plan};
 use super::params::{Named, Values};
 use super::rng::stream;
 
@@ -150,15 +150,6 @@ impl Build {
             bail!("{name} is no parameter of this network");
         }
         Ok([self.parameters, self.buffers])
-    }
-}
-
-/// A window of one size along both sides.
-pub(crate) const fn square(kernel: usize, stride: usize, padding: usize) -> Window {
-    Window {
-        kernel,
-        stride,
-        padding,
     }
 }
 

@@ -4,8 +4,8 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use super::build::{Build, square};
-use super::layer::{Act, Kind, Layer, Rows};
+use super::build::Build;
+use super::layer::{Act, Kind, Layer, Rows, Window};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mask {
@@ -34,7 +34,7 @@ pub(crate) fn masked_conv(
     [inputs, outputs]: [usize; 2],
     (mask, act): (Mask, Act),
 ) -> Result<MaskedConv> {
-    let kind = Kind::Conv(square(kernel, 1, kernel / 2));
+    let kind = Kind::Conv(Window::square(kernel, 1, kernel / 2));
     let layer = build.layer(name, kind, [inputs, outputs], act)?;
     let center = kernel / 2 * kernel + kernel / 2;
     let seen = match mask {

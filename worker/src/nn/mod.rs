@@ -5,6 +5,7 @@
 //! their sites (NHWC). A 1×1 convolution is then a matrix product, and the
 //! signs of a row are a token. `[n, c, h, w]` exists in files only.
 
+mod act;
 #[cfg_attr(
     not(test),
     expect(
@@ -35,8 +36,10 @@ pub(crate) mod dropout;
 )]
 pub(crate) mod ema;
 pub(crate) mod embedding;
+mod fused;
 mod gemm;
 pub(crate) mod group_norm;
+mod im2col;
 pub(crate) mod kl;
 pub(crate) mod layer;
 pub(crate) mod loss;
@@ -50,6 +53,7 @@ pub(crate) mod noise;
 pub(crate) mod params;
 pub(crate) mod per_image;
 mod pieces;
+mod pointwise;
 #[cfg_attr(
     not(test),
     expect(
@@ -59,9 +63,13 @@ mod pieces;
 )]
 pub(crate) mod pool;
 pub(crate) mod rng;
+mod sides;
+mod simd;
 mod softmax;
 mod unfold;
 pub(crate) mod upsample;
+mod winograd;
+mod workspace;
 
 /// The nearest f32.
 #[expect(
