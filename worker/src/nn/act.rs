@@ -39,8 +39,7 @@ impl Act {
         channels: usize,
         out: &mut [f32],
     ) -> Vec<f32> {
-        let rows = y.len() / channels.max(1);
-        let part = rows.div_ceil(PARTS).max(1) * channels;
+        let part = part(y.len(), channels);
         let parts = out.par_chunks_mut(part);
         let parts = parts.zip(grad.par_chunks(part)).zip(y.par_chunks(part));
         let sums: Vec<Vec<f32>> = parts
@@ -73,12 +72,41 @@ impl Act {
                 sums
             })
             .collect();
-        let mut total = vec![0.0; channels];
-        for sums in sums {
-            total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
-        }
-        total
+        total(&sums, channels)
     }
+}
+
+/// The sums of rows, which are the gradient of a bias.
+pub(super) fn sums(rows: &[f32], channels: usize) -> Vec<f32> {
+    let part = part(rows.len(), channels);
+    let sums: Vec<Vec<f32>> = rows
+        .par_chunks(part)
+        .map(|rows| sum(rows, channels))
+        .collect();
+    total(&sums, channels)
+}
+
+fn sum(rows: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; channels];
+    for row in rows.chunks_exact(channels) {
+        sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+    }
+    sums
+}
+
+/// The parts' sums, added in their order.
+fn total(sums: &[Vec<f32>], channels: usize) -> Vec<f32> {
+    let mut total = vec![0.0; channels];
+    for sums in sums {
+        total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+    }
+    total
+}
+
+/// Values of a part.
+fn part(values: usize, channels: usize) -> usize {
+    let channels = channels.max(1);
+    (values / channels).div_ceil(PARTS).max(1) * channels
 }
 
 fn each(rows: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {

@@ -4,7 +4,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::act::Act;
+use super::act::{self, Act};
 use super::im2col::Im2col;
 use super::pointwise::Pointwise;
 use super::sides::{Finish, Side, Sides};
@@ -132,21 +132,27 @@ impl CustomOp3 for Fused {
         y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        // The gradient before the activation.
-        let mut g = Buffer::take(y.elem_count());
-        let gb = with_values(grad, |grad| {
-            with_values(y, |y| Ok(self.act.back(grad, y, self.outputs, &mut g)))
-        })?;
         let want = x.track_op();
-        let gradients = with_values(x, |x| {
-            with_values(weight, |weight| {
-                let (wide, narrow, side) = if self.transposed {
-                    (&*g, x, Side::Narrow)
-                } else {
-                    (x, &*g, Side::Wide)
-                };
-                Ok(self.sides.back(wide, narrow, weight, want.then_some(side)))
+        let back = |g: &[f32]| {
+            with_values(x, |x| {
+                with_values(weight, |weight| {
+                    let (wide, narrow, side) = if self.transposed {
+                        (g, x, Side::Narrow)
+                    } else {
+                        (x, g, Side::Wide)
+                    };
+                    Ok(self.sides.back(wide, narrow, weight, want.then_some(side)))
+                })
             })
+        };
+        let (gb, gradients) = with_values(grad, |grad| {
+            if self.act == Act::None {
+                return Ok((act::sums(grad, self.outputs), back(grad)?));
+            }
+            // The gradient before the activation.
+            let mut g = Buffer::take(grad.len());
+            let gb = with_values(y, |y| Ok(self.act.back(grad, y, self.outputs, &mut g)))?;
+            Ok((gb, back(&g)?))
         })?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let gx = gradients.side.map(|gx| tensor(gx, x)).transpose()?;

@@ -57,8 +57,8 @@ pub(super) fn filter<T: Tile>(shape: Filter, weight: &[f32], points: &mut [f32])
         wide(
             #[inline(always)]
             || {
+                let mut t = [ZERO; ROOM];
                 for at in (0..len).step_by(LANES) {
-                    let mut t = [ZERO; ROOM];
                     for j in 0..n {
                         T::filter(
                             |i| load(weight, from + (i * n + j) * shape.inner + at),
@@ -94,8 +94,8 @@ pub(super) fn filter_back<T: Tile>(shape: Filter, points: &[f32], weight: &mut [
         wide(
             #[inline(always)]
             || {
+                let mut t = [ZERO; ROOM];
                 for at in (0..len).step_by(LANES) {
-                    let mut t = [ZERO; ROOM];
                     for q in 0..all {
                         T::filter_back(
                             |r| {

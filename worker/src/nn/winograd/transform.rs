@@ -99,13 +99,12 @@ pub(super) fn input<T: Tile>(grid: &Grid, images: &[f32], points: &mut [&mut [f3
         #[inline(always)]
         || {
             let count = images.len() / grid.image();
+            let (mut d, mut t) = ([ZERO; ROOM], [ZERO; ROOM]);
             grid.each(count, n, |tile, channel, places| {
-                let (mut d, mut t) = ([ZERO; ROOM], [ZERO; ROOM]);
                 for i in 0..n {
                     for j in 0..n {
-                        if let Some(at) = places.at(i, j) {
-                            d[i * n + j] = load(images, at + channel);
-                        }
+                        let at = places.at(i, j);
+                        d[i * n + j] = at.map_or(ZERO, |at| load(images, at + channel));
                     }
                 }
                 for j in 0..n {
@@ -134,8 +133,8 @@ pub(super) fn input_back<T: Tile>(grid: &Grid, points: &[&[f32]], images: &mut [
         #[inline(always)]
         || {
             let count = images.len() / grid.image();
+            let mut t = [ZERO; ROOM];
             grid.each(count, n, |tile, channel, places| {
-                let mut t = [ZERO; ROOM];
                 for q in 0..all {
                     T::input_back(
                         |r| {
@@ -169,9 +168,9 @@ pub(super) fn output<T: Tile>(grid: &Grid, points: &[&[f32]], images: &mut [f32]
         #[inline(always)]
         || {
             let count = images.len() / grid.image();
+            let mut t = [ZERO; ROOM];
             grid.each(count, 2, |tile, channel, places| {
                 let at = tile * grid.channels + channel;
-                let mut t = [ZERO; ROOM];
                 for q in 0..n {
                     T::output(|r| load(points[q * n + r], at), |j, v| t[q * 2 + j] = v);
                 }
@@ -197,9 +196,9 @@ pub(super) fn output_back<T: Tile>(grid: &Grid, images: &[f32], points: &mut [&m
         #[inline(always)]
         || {
             let count = images.len() / grid.image();
+            let mut t = [ZERO; ROOM];
             grid.each(count, 2, |tile, channel, places| {
                 let at = tile * grid.channels + channel;
-                let mut t = [ZERO; ROOM];
                 for j in 0..2 {
                     T::output_back(
                         |i| {
