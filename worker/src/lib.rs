@@ -4,6 +4,8 @@
 
 pub mod agent;
 mod artifacts;
+#[doc(hidden)]
+pub mod bench;
 mod data;
 mod metrics;
 mod models;

@@ -94,7 +94,7 @@ impl Spec for AutoencoderSpec {
     const INFO: KindInfo = KindInfo {
         name: "autoencoder",
         summary: "train an autoencoder under latent noise",
-        recipe: 1,
+        recipe: 2,
         seeded: true,
         inputs: &[InputInfo::required("data", &[StageKind::Dataset])],
         hidden: false,

@@ -1,17 +1,41 @@
-//! Adam (Kingma and Ba, without weight decay), in one pass per parameter and
-//! with moments that can be stored: candle's own cannot be resumed.
+//! Adam (Kingma and Ba), with decoupled weight decay if wanted (AdamW,
+//! Loshchilov and Hutter), in one pass per parameter and with moments that can
+//! be stored: candle's own cannot be resumed.
 
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, bail};
 
+use rayon::prelude::*;
+
 use super::narrow;
 use super::params::Named;
+use super::simd::wide;
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
+
+/// What an optimiser is, beside its learning rate. The default is Adam's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Settings {
+    /// Decay of the first and of the second moment.
+    pub(crate) betas: [f64; 2],
+    /// Each step takes this times the learning rate off a parameter, by its
+    /// value; none is Adam.
+    pub(crate) weight_decay: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            betas: [0.9, 0.999],
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// Values updated at a time: a task.
+const PART: usize = 1 << 15;
 
 /// First and second moments of one parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,18 +45,24 @@ pub(crate) struct Moments {
 }
 
 pub(crate) struct Adam {
+    settings: Settings,
     /// In the order of the parameters.
     pub(crate) moments: Vec<Moments>,
 }
 
 impl Adam {
     pub(crate) fn new(parameters: &Named) -> Self {
+        Self::with(Settings::default(), parameters)
+    }
+
+    pub(crate) fn with(settings: Settings, parameters: &Named) -> Self {
         let zeros = |n| Moments {
             m: vec![0.0; n],
             v: vec![0.0; n],
         };
         let moments = parameters.iter().map(|(_, p)| zeros(p.elem_count()));
         Self {
+            settings,
             moments: moments.collect(),
         }
     }
@@ -47,13 +77,19 @@ impl Adam {
         grads: &GradStore,
     ) -> Result<()> {
         let t = step as f64;
-        let correction1 = 1.0 - libm::pow(BETA1, t);
-        let correction2 = 1.0 - libm::pow(BETA2, t);
+        let Settings {
+            betas: [beta1, beta2],
+            weight_decay,
+        } = self.settings;
+        let correction1 = 1.0 - libm::pow(beta1, t);
+        let correction2 = 1.0 - libm::pow(beta2, t);
         for ((_, parameter), moments) in parameters.iter().zip(&mut self.moments) {
             let Some(grad) = grads.get(parameter) else {
                 continue;
             };
             let update = Update {
+                betas: [narrow(beta1), narrow(beta2)],
+                kept: narrow(1.0 - learning_rate * weight_decay),
                 rate: narrow(learning_rate / correction1),
                 root_correction2: narrow(correction2.sqrt()),
                 moments: RefCell::new(moments),
@@ -65,6 +101,9 @@ impl Adam {
 }
 
 struct Update<'a> {
+    betas: [f32; 2],
+    /// What weight decay leaves of a parameter.
+    kept: f32,
     rate: f32,
     root_correction2: f32,
     moments: RefCell<&'a mut Moments>,
@@ -97,13 +136,25 @@ impl InplaceOp2 for Update<'_> {
                 parameter.len()
             );
         }
-        let (b1, b2) = (narrow(BETA1), narrow(BETA2));
-        let moments = moments.m.iter_mut().zip(moments.v.iter_mut());
-        for ((p, g), (m, v)) in parameter.iter_mut().zip(grad).zip(moments) {
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
-            *p -= self.rate * *m / (v.sqrt() / self.root_correction2 + EPSILON);
-        }
+        let [b1, b2] = self.betas;
+        let (rate, root, kept) = (self.rate, self.root_correction2, self.kept);
+        let (m, v) = (&mut moments.m, &mut moments.v);
+        let moments = m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART));
+        let values = parameter.par_chunks_mut(PART).zip(grad.par_chunks(PART));
+        values.zip(moments).for_each(|((p, g), (m, v))| {
+            wide(
+                #[inline(always)]
+                || {
+                    let moments = m.iter_mut().zip(v);
+                    for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(moments) {
+                        *m = b1 * *m + (1.0 - b1) * g;
+                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        let step = rate * *m / (v.sqrt() / root + EPSILON);
+                        *p = kept * *p - step;
+                    }
+                },
+            );
+        });
         Ok(())
     }
 }
@@ -114,35 +165,79 @@ mod tests {
 
     use super::*;
 
+    fn quadratic(start: &[f32]) -> (Var, Named) {
+        let var = Var::from_vec(start.to_vec(), start.len(), &Device::Cpu).unwrap();
+        (var.clone(), vec![("p".to_owned(), var)])
+    }
+
+    fn step(adam: &mut Adam, step: u64, var: &Var, named: &Named) {
+        let loss = var.as_tensor().sqr().unwrap().sum_all().unwrap();
+        let grads = loss.backward().unwrap();
+        adam.step(step, 0.05, named, &grads).unwrap();
+    }
+
     /// Against the recurrences in f64, on a quadratic.
     #[test]
     fn steps_follow_the_recurrences() {
-        let start = [0.5f32, -2.0, 3.0];
-        let var = Var::from_vec(start.to_vec(), 3, &Device::Cpu).unwrap();
-        let parameters = vec![("p".to_owned(), var.clone())];
-        let mut adam = Adam::new(&parameters);
-        let mut expected = start.map(f64::from);
-        let (mut m, mut v) = ([0.0; 3], [0.0; 3]);
-        for step in 1..=20u64 {
-            let loss = var.as_tensor().sqr().unwrap().sum_all().unwrap();
-            let grads = loss.backward().unwrap();
-            adam.step(step, 0.05, &parameters, &grads).unwrap();
-            let t = i32::try_from(step).unwrap();
-            for i in 0..3 {
-                let g = 2.0 * expected[i];
-                m[i] = 0.9 * m[i] + 0.1 * g;
-                v[i] = 0.999 * v[i] + 0.001 * g * g;
-                let m_hat = m[i] / (1.0 - 0.9f64.powi(t));
-                let v_hat = v[i] / (1.0 - 0.999f64.powi(t));
-                expected[i] -= 0.05 * m_hat / (v_hat.sqrt() + 1e-8);
+        let adamw = Settings {
+            betas: [0.5, 0.99],
+            weight_decay: 0.1,
+        };
+        for settings in [Settings::default(), adamw] {
+            let Settings {
+                betas: [b1, b2],
+                weight_decay,
+            } = settings;
+            let start = [0.5f32, -2.0, 3.0];
+            let (var, named) = quadratic(&start);
+            let mut adam = Adam::with(settings, &named);
+            let mut expected = start.map(f64::from);
+            let (mut m, mut v) = ([0.0; 3], [0.0; 3]);
+            for at in 1..=20u64 {
+                step(&mut adam, at, &var, &named);
+                let t = i32::try_from(at).unwrap();
+                for i in 0..3 {
+                    let g = 2.0 * expected[i];
+                    m[i] = b1 * m[i] + (1.0 - b1) * g;
+                    v[i] = b2 * v[i] + (1.0 - b2) * g * g;
+                    let m_hat = m[i] / (1.0 - b1.powi(t));
+                    let v_hat = v[i] / (1.0 - b2.powi(t));
+                    expected[i] *= 1.0 - 0.05 * weight_decay;
+                    expected[i] -= 0.05 * m_hat / (v_hat.sqrt() + 1e-8);
+                }
+            }
+            let got: Vec<f32> = var.as_tensor().to_vec1().unwrap();
+            for (got, expected) in got.iter().zip(expected) {
+                let error = (f64::from(*got) - expected).abs();
+                assert!(error < 1e-4, "{got} {expected}");
             }
         }
-        let got: Vec<f32> = var.as_tensor().to_vec1().unwrap();
-        for (got, expected) in got.iter().zip(expected) {
-            assert!(
-                (f64::from(*got) - expected).abs() < 1e-4,
-                "{got} {expected}"
-            );
+    }
+
+    #[test]
+    fn stored_moments_go_on_as_if_nothing_had_happened() {
+        let settings = Settings {
+            weight_decay: 0.1,
+            ..Settings::default()
+        };
+        let (var, named) = quadratic(&[0.5, -2.0]);
+        let mut adam = Adam::with(settings, &named);
+        let mut stored = None;
+        for at in 1..=10 {
+            if at == 6 {
+                let values: Vec<f32> = var.as_tensor().to_vec1().unwrap();
+                stored = Some((values, adam.moments.clone()));
+            }
+            step(&mut adam, at, &var, &named);
         }
+        let (values, moments) = stored.unwrap();
+        let (again, named) = quadratic(&values);
+        let mut adam = Adam::with(settings, &named);
+        adam.moments = moments;
+        for at in 6..=10 {
+            step(&mut adam, at, &again, &named);
+        }
+        let values = |var: &Var| var.as_tensor().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&var), values(&again));
     }
 }

@@ -1,4 +1,6 @@
-//! A checked face on the `gemm` crate's matrix product, f32, row-major.
+//! A checked face on the `gemm` crate's matrix product, f32, row-major. The
+//! products run on one thread; `parallel` cuts a large one into pieces that
+//! its shape alone fixes, so that results do not depend on the threads.
 
 #![expect(
     unsafe_code,
@@ -6,24 +8,42 @@
 )]
 
 use gemm::Parallelism;
+use rayon::prelude::*;
 
-/// A matrix in a slice: `rows × cols` as it enters the product. `transposed`
-/// says that the slice holds it as `cols × rows`.
+/// A product is cut into at most so many pieces, …
+const PIECES: usize = 16;
+/// … of at least so many multiplications, …
+const PIECE: usize = 1 << 20;
+/// … and of a multiple of so many rows or columns.
+const STEP: usize = 16;
+
+/// A matrix in a slice: `rows × cols` as it enters the product, `stride`
+/// values from one stored row to the next. `transposed` says that the slice
+/// holds it as `cols × rows`.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     data: &'a [f32],
     rows: usize,
     cols: usize,
+    stride: usize,
     transposed: bool,
 }
 
 impl<'a> Matrix<'a> {
     pub(super) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         assert_eq!(data.len(), rows * cols, "a {rows}×{cols} matrix");
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// Rows that lie `stride` apart.
+    pub(super) fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        assert!(cols <= stride, "rows of {cols} lie {stride} apart");
+        assert!(reach(rows, cols, stride) <= data.len(), "inside the slice");
         Self {
             data,
             rows,
             cols,
+            stride,
             transposed: false,
         }
     }
@@ -37,41 +57,125 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Some of its rows.
+    fn rows(self, first: usize, rows: usize) -> Self {
+        assert!(first + rows <= self.rows, "rows of the matrix");
+        let step = if self.transposed { 1 } else { self.stride };
+        Self {
+            data: &self.data[first * step..],
+            rows,
+            ..self
+        }
+    }
+
     /// (column stride, row stride)
     fn strides(&self) -> (isize, isize) {
-        let of = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
         if self.transposed {
-            (of(self.rows), 1)
+            (signed(self.stride), 1)
         } else {
-            (1, of(self.cols))
+            (1, signed(self.stride))
         }
+    }
+}
+
+fn signed(n: usize) -> isize {
+    isize::try_from(n).unwrap_or(isize::MAX)
+}
+
+/// How far into a slice a matrix reaches.
+fn reach(rows: usize, cols: usize, stride: usize) -> usize {
+    if rows == 0 {
+        0
+    } else {
+        (rows - 1) * stride + cols
     }
 }
 
 /// `out = a·b`, or `out += a·b` when `add`.
 pub(super) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
-    assert_eq!(a.cols, b.rows, "inner sizes");
     assert_eq!(out.len(), a.rows * b.cols, "size of the product");
-    let threads = rayon::current_num_threads();
-    let parallelism = if threads > 1 {
-        Parallelism::Rayon(threads)
-    } else {
-        Parallelism::None
-    };
+    product_into(out, b.cols, a, b, add);
+}
+
+/// The same into rows that lie `stride` apart.
+pub(super) fn product_into(
+    out: &mut [f32],
+    stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    add: bool,
+) {
+    assert!(b.cols <= stride, "rows of the product");
+    assert!(
+        reach(a.rows, b.cols, stride) <= out.len(),
+        "inside the slice"
+    );
+    // SAFETY: `out` is a unique borrow that the product stays inside of.
+    unsafe { multiply(out.as_mut_ptr(), stride, a, b, add) }
+}
+
+/// `out = a·b` in pieces, by all threads; `after(column, values)` is called
+/// for each stretch of a row once it is there.
+pub(super) fn parallel(
+    out: &mut [f32],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    after: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    assert_eq!(out.len(), a.rows * b.cols, "size of the product");
+    let (rows, cols) = (a.rows, b.cols);
+    let pieces = (rows * cols * a.cols / PIECE).clamp(1, PIECES);
+    let step = |n: usize| n.div_ceil(pieces).next_multiple_of(STEP);
+    if rows >= cols {
+        let step = step(rows);
+        let parts = out.par_chunks_mut((step * cols).max(1)).enumerate();
+        parts.for_each(|(i, out)| {
+            product(out, a.rows(i * step, out.len() / cols), b, false);
+            out.chunks_exact_mut(cols).for_each(|row| after(0, row));
+        });
+        return;
+    }
+    let step = step(cols);
+    let base = Shared(out.as_mut_ptr());
+    (0..cols.div_ceil(step)).into_par_iter().for_each(|i| {
+        let (first, base) = (i * step, &base);
+        let count = step.min(cols - first);
+        let b = b.t().rows(first, count).t();
+        // SAFETY: each piece has the columns `first..first + count` of `out`
+        // to itself, whose length was checked above.
+        unsafe {
+            multiply(base.0.add(first), cols, a, b, false);
+            for row in 0..rows {
+                let values = base.0.add(row * cols + first);
+                after(first, std::slice::from_raw_parts_mut(values, count));
+            }
+        }
+    });
+}
+
+/// A pointer that pieces of a product share; each writes its own columns.
+struct Shared(*mut f32);
+
+// SAFETY: see `parallel`, the only user.
+unsafe impl Sync for Shared {}
+
+/// # Safety
+/// `out` must be valid for `a.rows` rows of `b.cols` values, `stride` apart,
+/// and nothing else may touch those values.
+unsafe fn multiply(out: *mut f32, stride: usize, a: Matrix<'_>, b: Matrix<'_>, add: bool) {
+    assert_eq!(a.cols, b.rows, "inner sizes");
     let (a_cs, a_rs) = a.strides();
     let (b_cs, b_rs) = b.strides();
-    let out_rs = isize::try_from(b.cols).unwrap_or(isize::MAX);
-    // SAFETY: all three slices hold exactly rows × cols elements (asserted in
-    // `Matrix::new` and above), strides stay inside them, and `out` is a
-    // unique borrow.
+    // SAFETY: the matrices stay inside their slices (checked when they were
+    // made), `out` as the caller promises.
     unsafe {
         gemm::gemm(
             a.rows,
             b.cols,
             a.cols,
-            out.as_mut_ptr(),
+            out,
             1,
-            out_rs,
+            signed(stride),
             add,
             a.data.as_ptr(),
             a_cs,
@@ -84,7 +188,7 @@ pub(super) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) 
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
 }

@@ -5,14 +5,71 @@
 //! their sites (NHWC). A 1×1 convolution is then a matrix product, and the
 //! signs of a row are a token. `[n, c, h, w]` exists in files only.
 
+mod act;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "networks use some of them; the rest are for those to come"
+    )
+)]
+pub(crate) mod activation;
 pub(crate) mod adam;
+pub(crate) mod attention;
+pub(crate) mod batch_norm;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "stages without a network of this kind yet will build, store and count"
+    )
+)]
+pub(crate) mod build;
+mod decay;
+pub(crate) mod dropout;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for a stage that trains a diffusion model; none does yet"
+    )
+)]
+pub(crate) mod ema;
+pub(crate) mod embedding;
+mod fused;
 mod gemm;
+pub(crate) mod group_norm;
+mod im2col;
 pub(crate) mod kl;
 pub(crate) mod layer;
+pub(crate) mod loss;
+pub(crate) mod masked;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the stages that train such networks will choose")
+)]
+pub(crate) mod mode;
 pub(crate) mod noise;
 pub(crate) mod params;
+pub(crate) mod per_image;
+mod pieces;
+mod pointwise;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for the networks whose features metrics compare; none is built yet"
+    )
+)]
+pub(crate) mod pool;
 pub(crate) mod rng;
+mod sides;
+mod simd;
+mod softmax;
 mod unfold;
+pub(crate) mod upsample;
+mod winograd;
+mod workspace;
 
 /// The nearest f32.
 #[expect(
@@ -23,5 +80,7 @@ pub(crate) fn narrow(value: f64) -> f32 {
     value as f32
 }
 
+#[cfg(test)]
+pub(crate) mod gradients;
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,17 @@ impl Stream {
         (narrow(radius * cos), narrow(radius * sin))
     }
 
+    /// `count` independent standard normals.
+    pub(crate) fn normals(&mut self, count: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(count + 1);
+        while out.len() < count {
+            let (a, b) = self.normal_pair();
+            out.extend([a, b]);
+        }
+        out.truncate(count);
+        out
+    }
+
     /// A permutation of 0..n, by Fisher and Yates.
     pub(crate) fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();

@@ -1,17 +1,22 @@
 //! Patches of images as matrix rows (im2col), and its adjoint (col2im). Both
 //! serve convolutions and transposed convolutions, which are each other's
-//! adjoints.
+//! adjoints: the window slides over the image of one of the two sides.
 
-/// A sliding window over `[h, w, channels]` images. The window has one
-/// position for each of `out_h · out_w` sites.
+use std::ops::Range;
+
+/// A window that slides over `[h, w, channels]` images and stops at
+/// `out_h · out_w` sites. Sizes along the two sides are `[vertical,
+/// horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unfold {
     pub(super) h: usize,
     pub(super) w: usize,
     pub(super) channels: usize,
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
+    pub(super) groups: usize,
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) padding: [usize; 2],
+    pub(super) dilation: [usize; 2],
     pub(super) out_h: usize,
     pub(super) out_w: usize,
 }
@@ -22,9 +27,9 @@ impl Unfold {
         self.h * self.w * self.channels
     }
 
-    /// Elements of a patch: k·k·channels.
+    /// Elements of a patch of one group: k·k·channels/groups.
     pub(super) fn patch(&self) -> usize {
-        self.kernel * self.kernel * self.channels
+        self.kernel[0] * self.kernel[1] * self.channels / self.groups
     }
 
     /// Window positions of one image.
@@ -32,51 +37,67 @@ impl Unfold {
         self.out_h * self.out_w
     }
 
-    /// Elements of one image's patches.
-    pub(super) fn columns(&self) -> usize {
-        self.sites() * self.patch()
-    }
-
-    /// Writes the patches of one image, `[sites, k·k·channels]`; zeros stand
-    /// for what lies outside.
-    pub(super) fn gather(&self, image: &[f32], columns: &mut [f32]) {
+    /// Writes the patches of some sites, counted through all images: for each
+    /// group `[sites, k·k·channels/groups]`. Zeros stand for what lies
+    /// outside.
+    pub(super) fn gather(&self, images: &[f32], sites: Range<usize>, columns: &mut [f32]) {
         columns.fill(0.0);
-        self.runs(|at, from, len| {
-            columns[at..at + len].copy_from_slice(&image[from..from + len]);
+        self.runs(sites, |at, from, len| {
+            columns[at..at + len].copy_from_slice(&images[from..from + len]);
         });
     }
 
     /// Adds patches back to where they came from.
-    pub(super) fn scatter(&self, columns: &[f32], image: &mut [f32]) {
-        self.runs(|at, to, len| {
+    pub(super) fn scatter(&self, columns: &[f32], sites: Range<usize>, images: &mut [f32]) {
+        self.runs(sites, |at, to, len| {
             let patch = &columns[at..at + len];
-            for (pixel, value) in image[to..to + len].iter_mut().zip(patch) {
+            for (pixel, value) in images[to..to + len].iter_mut().zip(patch) {
                 *pixel += value;
             }
         });
     }
 
-    /// Calls `run(position in columns, position in image, length)` for every
+    /// Calls `run(position in columns, position in images, length)` for every
     /// run of values that lie side by side in both.
-    fn runs(&self, mut run: impl FnMut(usize, usize, usize)) {
-        let (k, c) = (self.kernel, self.channels);
-        for site in 0..self.sites() {
+    #[inline(always)]
+    fn runs(&self, sites: Range<usize>, mut run: impl FnMut(usize, usize, usize)) {
+        let [kh, kw] = self.kernel;
+        let c = self.channels / self.groups;
+        let count = sites.len();
+        // Neighbours in a patch are neighbours in the image.
+        let dense = self.groups == 1 && self.dilation[1] == 1;
+        for (index, site) in sites.enumerate() {
+            let (image, site) = (site / self.sites(), site % self.sites());
             let (row, col) = (site / self.out_w, site % self.out_w);
-            let (top, left) = (row * self.stride, col * self.stride);
-            // Kernel columns that fall inside the image.
-            let first = self.padding.saturating_sub(left).min(k);
-            let last = (self.w + self.padding).saturating_sub(left).min(k);
-            if first >= last {
-                continue;
-            }
-            for dy in 0..k {
-                let y = top + dy;
-                if y < self.padding || y >= self.h + self.padding {
+            let (top, left) = (row * self.stride[0], col * self.stride[1]);
+            for dy in 0..kh {
+                let y = top + dy * self.dilation[0];
+                if y < self.padding[0] || y >= self.h + self.padding[0] {
                     continue;
                 }
-                let at = (site * k + dy) * k + first;
-                let pixel = (y - self.padding) * self.w + left + first - self.padding;
-                run(at * c, pixel * c, (last - first) * c);
+                let line = (image * self.h + y - self.padding[0]) * self.w;
+                if dense {
+                    // Kernel columns that fall inside the image.
+                    let first = self.padding[1].saturating_sub(left).min(kw);
+                    let last = (self.w + self.padding[1]).saturating_sub(left).min(kw);
+                    if first < last {
+                        let at = (index * kh + dy) * kw + first;
+                        let pixel = line + left + first - self.padding[1];
+                        run(at * c, pixel * c, (last - first) * c);
+                    }
+                    continue;
+                }
+                for dx in 0..kw {
+                    let x = left + dx * self.dilation[1];
+                    if x < self.padding[1] || x >= self.w + self.padding[1] {
+                        continue;
+                    }
+                    let pixel = (line + x - self.padding[1]) * self.channels;
+                    for group in 0..self.groups {
+                        let at = ((group * count + index) * kh + dy) * kw + dx;
+                        run(at * c, pixel + group * c, c);
+                    }
+                }
             }
         }
     }

@@ -9,18 +9,10 @@ use crate::data::images::Images;
 use crate::nn::layer::{Act, Kind, Plan, Window};
 
 /// Halves a side (convolution) or doubles it (transposed).
-const HALVE: Window = Window {
-    kernel: 4,
-    stride: 2,
-    padding: 1,
-};
+const HALVE: Window = Window::square(4, 2, 1);
 
 /// Keeps a side.
-const KEEP: Window = Window {
-    kernel: 3,
-    stride: 1,
-    padding: 1,
-};
+const KEEP: Window = Window::square(3, 1, 1);
 
 /// Everything that fixes names and shapes of the parameters, and the noise
 /// that the decoder was trained under.
@@ -123,11 +115,8 @@ impl Arch {
             chain.add(Kind::Transposed(HALVE), *width, self.extra());
         }
         chain.add(Kind::Transposed(HALVE), self.image[0], Act::Tanh);
-        let refine = Kind::Conv(Window {
-            kernel: self.refine_kernel,
-            stride: 1,
-            padding: self.refine_kernel / 2,
-        });
+        let refine = self.refine_kernel;
+        let refine = Kind::Conv(Window::square(refine, 1, refine / 2));
         chain.add(refine, self.refine, Act::LeakyRelu);
         chain.add(refine, self.image[0], Act::None);
         chain.plans

@@ -49,11 +49,11 @@ fn parameter_counts_are_those_of_the_table() {
         assert_eq!(count(arch.encoder()), encoder, "encoder of {arch:?}");
         assert_eq!(count(arch.decoder()), decoder, "decoder of {arch:?}");
         assert_eq!(arch.parameters(), total);
-        let side = arch
+        let sides = arch
             .decoder()
             .iter()
-            .fold(latent, |s, plan| plan.out_side(s));
-        assert_eq!(side, arch.image[1], "the decoder's output");
+            .try_fold([latent; 2], |sides, plan| plan.out_sides(sides));
+        assert_eq!(sides, Some([side; 2]), "the decoder's output");
     }
     assert_eq!(arch(3, 32, 3, 8192, 8).parameters(), 22_178_158);
 }

@@ -1,0 +1,187 @@
+//! Bias and activation, in place on rows, and the way back through them.
+
+use rayon::prelude::*;
+
+use super::simd::wide;
+
+/// Slope of the leaky ReLU below zero.
+const SLOPE: f32 = 0.01;
+
+/// Rows are cut into at most so many parts, whatever the number of threads.
+const PARTS: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    None,
+    Relu,
+    LeakyRelu,
+    Tanh,
+}
+
+impl Act {
+    /// act(v + bias) on rows of as many channels as there are biases.
+    pub(super) fn finish(self, rows: &mut [f32], bias: &[f32]) {
+        match self {
+            Self::None => each(rows, bias, |v| v),
+            // Not `max`, which would turn a NaN into a zero.
+            Self::Relu => each(rows, bias, |v| if v < 0.0 { 0.0 } else { v }),
+            Self::LeakyRelu => each(rows, bias, |v| if v > 0.0 { v } else { SLOPE * v }),
+            Self::Tanh => each(rows, bias, tanh),
+        }
+    }
+
+    /// From the gradient of the output `y`: the gradient before the
+    /// activation, into `out`, and that of the bias.
+    pub(super) fn back(
+        self,
+        grad: &[f32],
+        y: &[f32],
+        channels: usize,
+        out: &mut [f32],
+    ) -> Vec<f32> {
+        let part = part(y.len(), channels);
+        let parts = out.par_chunks_mut(part);
+        let parts = parts.zip(grad.par_chunks(part)).zip(y.par_chunks(part));
+        let sums: Vec<Vec<f32>> = parts
+            .map(|((out, grad), y)| {
+                let mut sums = vec![0.0; channels];
+                match self {
+                    Self::None => slope(out, grad, y, &mut sums, |g, _| g),
+                    Self::Relu => slope(
+                        out,
+                        grad,
+                        y,
+                        &mut sums,
+                        |g, y| {
+                            if y > 0.0 { g } else { 0.0 }
+                        },
+                    ),
+                    Self::LeakyRelu => {
+                        slope(
+                            out,
+                            grad,
+                            y,
+                            &mut sums,
+                            |g, y| {
+                                if y > 0.0 { g } else { SLOPE * g }
+                            },
+                        )
+                    }
+                    Self::Tanh => slope(out, grad, y, &mut sums, |g, y| g * (1.0 - y * y)),
+                }
+                sums
+            })
+            .collect();
+        total(&sums, channels)
+    }
+}
+
+/// The sums of rows, which are the gradient of a bias.
+pub(super) fn sums(rows: &[f32], channels: usize) -> Vec<f32> {
+    let part = part(rows.len(), channels);
+    let sums: Vec<Vec<f32>> = rows
+        .par_chunks(part)
+        .map(|rows| sum(rows, channels))
+        .collect();
+    total(&sums, channels)
+}
+
+fn sum(rows: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; channels];
+    for row in rows.chunks_exact(channels) {
+        sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+    }
+    sums
+}
+
+/// The parts' sums, added in their order.
+fn total(sums: &[Vec<f32>], channels: usize) -> Vec<f32> {
+    let mut total = vec![0.0; channels];
+    for sums in sums {
+        total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+    }
+    total
+}
+
+/// Values of a part.
+fn part(values: usize, channels: usize) -> usize {
+    let channels = channels.max(1);
+    (values / channels).div_ceil(PARTS).max(1) * channels
+}
+
+fn each(rows: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
+    wide(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(bias.len()) {
+                for (value, bias) in row.iter_mut().zip(bias) {
+                    *value = f(*value + bias);
+                }
+            }
+        },
+    );
+}
+
+fn slope(out: &mut [f32], grad: &[f32], y: &[f32], sums: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    let channels = sums.len();
+    wide(
+        #[inline(always)]
+        || {
+            let rows = out.chunks_exact_mut(channels);
+            let rows = rows.zip(grad.chunks_exact(channels));
+            for ((out, grad), y) in rows.zip(y.chunks_exact(channels)) {
+                let values = out.iter_mut().zip(sums.iter_mut());
+                for (((out, sum), grad), y) in values.zip(grad).zip(y) {
+                    *out = f(*grad, *y);
+                    *sum += *out;
+                }
+            }
+        },
+    );
+}
+
+/// tanh by a ratio of polynomials (that of the Eigen library), within 4e-7:
+/// the compiler makes vectors of it, and it is the same on every system.
+#[inline(always)]
+#[expect(clippy::excessive_precision, reason = "as published")]
+fn tanh(x: f32) -> f32 {
+    let x = x.clamp(-7.905_311, 7.905_311);
+    let s = x * x;
+    let mut p = -2.760_768_477_423_55e-16;
+    for c in [
+        2.000_187_904_824_77e-13,
+        -8.604_671_522_137_35e-11,
+        5.122_297_090_371_14e-8,
+        1.485_722_357_179_79e-5,
+        6.372_619_288_754_36e-4,
+        4.893_524_558_917_86e-3,
+    ] {
+        p = p * s + c;
+    }
+    let mut q = 1.198_258_394_667_02e-6;
+    for c in [
+        1.185_347_056_866_54e-4,
+        2.268_434_632_439_00e-3,
+        4.893_525_185_543_85e-3,
+    ] {
+        q = q * s + c;
+    }
+    (x * p / q).clamp(-1.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tanh_is_the_hyperbolic_tangent() {
+        for i in -200_000..=200_000 {
+            let x = i as f32 / 20_000.0;
+            let (got, expected) = (tanh(x), f64::from(x).tanh());
+            assert!((f64::from(got) - expected).abs() < 4e-7, "{x}: {got}");
+            assert!(got.abs() <= 1.0);
+        }
+        assert_eq!(tanh(f32::INFINITY), 1.0);
+        assert!(tanh(f32::NAN).is_nan());
+    }
+}

@@ -1,0 +1,162 @@
+//! A layer as one op of candle's graph, with its own gradient: candle's
+//! convolutions run scalar loops on the CPU, and each edge of its graph adds
+//! two passes over the gradient.
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use super::act::{self, Act};
+use super::im2col::Im2col;
+use super::pointwise::Pointwise;
+use super::sides::{Finish, Side, Sides};
+use super::unfold::Unfold;
+use super::winograd;
+use super::workspace::Buffer;
+
+pub(super) struct Fused {
+    sides: Box<dyn Sides>,
+    transposed: bool,
+    inputs: usize,
+    outputs: usize,
+    /// Rows that come out.
+    rows: usize,
+    act: Act,
+}
+
+impl Fused {
+    pub(super) fn linear(inputs: usize, outputs: usize, rows: usize, act: Act) -> Self {
+        Self {
+            sides: Box::new(Pointwise { inputs, outputs }),
+            transposed: false,
+            inputs,
+            outputs,
+            rows,
+            act,
+        }
+    }
+
+    /// A convolution whose window slides over its input, or a transposed one
+    /// whose window slides over its output; `narrow` channels on the other
+    /// side.
+    pub(super) fn windowed(
+        unfold: Unfold,
+        narrow: usize,
+        transposed: bool,
+        images: usize,
+        act: Act,
+    ) -> Self {
+        let im2col = || {
+            Box::new(Im2col {
+                unfold,
+                narrow,
+                transposed,
+            })
+        };
+        let sides = winograd::fast(&unfold, narrow, transposed).unwrap_or_else(|| im2col());
+        let (wide, sites) = (unfold.h * unfold.w, unfold.sites());
+        let (inputs, outputs, rows) = if transposed {
+            (narrow, unfold.channels, wide)
+        } else {
+            (unfold.channels, narrow, sites)
+        };
+        Self {
+            sides,
+            transposed,
+            inputs,
+            outputs,
+            rows: images * rows,
+            act,
+        }
+    }
+
+    fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+        let finish = Finish {
+            act: self.act,
+            bias,
+        };
+        if self.transposed {
+            self.sides.to_wide(x, weight, finish)
+        } else {
+            self.sides.to_narrow(x, weight, finish)
+        }
+    }
+}
+
+/// The values of a contiguous f32 tensor.
+pub(super) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("a layer's tensors are contiguous");
+    };
+    Ok(&storage.as_slice::<f32>()?[start..end])
+}
+
+/// Calls `f` with the values of a tensor, without a copy.
+pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        candle_core::Storage::Cpu(storage) => f(values(storage, layout)?),
+        _ => bail!("layers run on the CPU"),
+    }
+}
+
+impl CustomOp3 for Fused {
+    fn name(&self) -> &'static str {
+        "layer"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (_, channels) = x_layout.shape().dims2()?;
+        if channels != self.inputs {
+            bail!("{channels} channels enter a layer of {}", self.inputs);
+        }
+        let x = values(x, x_layout)?;
+        let weight = values(weight, weight_layout)?;
+        let y = self.forward(x, weight, values(bias, bias_layout)?);
+        let shape = Shape::from((self.rows, self.outputs));
+        Ok((CpuStorage::F32(y), shape))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let want = x.track_op();
+        let back = |g: &[f32]| {
+            with_values(x, |x| {
+                with_values(weight, |weight| {
+                    let (wide, narrow, side) = if self.transposed {
+                        (g, x, Side::Narrow)
+                    } else {
+                        (x, g, Side::Wide)
+                    };
+                    Ok(self.sides.back(wide, narrow, weight, want.then_some(side)))
+                })
+            })
+        };
+        let (gb, gradients) = with_values(grad, |grad| {
+            if self.act == Act::None {
+                return Ok((act::sums(grad, self.outputs), back(grad)?));
+            }
+            // The gradient before the activation.
+            let mut g = Buffer::take(grad.len());
+            let gb = with_values(y, |y| Ok(self.act.back(grad, y, self.outputs, &mut g)))?;
+            Ok((gb, back(&g)?))
+        })?;
+        let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+        let gx = gradients.side.map(|gx| tensor(gx, x)).transpose()?;
+        let gw = tensor(gradients.weight, weight)?;
+        Ok((gx, Some(gw), Some(tensor(gb, bias)?)))
+    }
+}

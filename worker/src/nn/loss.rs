@@ -1,0 +1,174 @@
+//! Losses: means over all values (or rows) as a scalar, one pass forward and
+//! one backward. Sums are in f64, in an order that shapes alone fix.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::decay::{decay, logistic};
+use super::layer::{values, with_values};
+use super::narrow;
+use super::pieces::{piece, sums, zip};
+use super::softmax::exponentials;
+
+/// Mean of (x − y)², of two tensors of one shape.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn mse(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    pairs(x, y, Pairs::Square)
+}
+
+/// Mean binary cross-entropy of targets in [0, 1] under the logistic function
+/// of the logits: max(x, 0) − x·t + ln(1 + e^−|x|), right for any logit.
+///
+/// # Errors
+/// When the shapes differ, or something trains the targets.
+pub(crate) fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    if targets.track_op() {
+        bail!("the targets of a cross-entropy have no gradient: detach them");
+    }
+    pairs(logits, targets, Pairs::Bernoulli)
+}
+
+fn pairs(x: &Tensor, y: &Tensor, op: Pairs) -> Result<Tensor> {
+    if x.shape() != y.shape() || x.elem_count() == 0 {
+        bail!("a loss of {:?} against {:?}", x.shape(), y.shape());
+    }
+    x.contiguous()?.apply_op2(&y.contiguous()?, op)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Pairs {
+    Square,
+    Bernoulli,
+}
+
+impl CustomOp2 for Pairs {
+    fn name(&self) -> &'static str {
+        "loss"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, y) = (values(x, x_layout)?, values(y, y_layout)?);
+        let sum = |value: fn(f32, f32) -> f32| {
+            sums(x.len(), 1, |range, sums| {
+                let pairs = x[range.clone()].iter().zip(&y[range]);
+                sums[0] += pairs.map(|(x, y)| value(*x, *y)).sum::<f32>();
+            })
+        };
+        let sum = match self {
+            Self::Square => sum(|x, y| (x - y) * (x - y)),
+            Self::Bernoulli => sum(|x, t| {
+                let upper = if x < 0.0 { 0.0 } else { x };
+                upper - x * t + libm::log1pf(decay(-x.abs()))
+            }),
+        };
+        let mean = narrow(sum[0] / x.len() as f64);
+        Ok((CpuStorage::F32(vec![mean]), Shape::from(())))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let share = grad.to_scalar::<f32>()? / x.elem_count() as f32;
+        let gradient = |scale: f32, of: fn(f32, f32) -> f32| {
+            let data = with_values(x, |x| {
+                with_values(y, |y| Ok(zip(x, y, |x, y| scale * of(x, y))))
+            })?;
+            Tensor::from_vec(data, x.shape(), x.device())
+        };
+        Ok(match self {
+            Self::Square => {
+                let of = |scale| gradient(scale, |x, y| x - y);
+                let gx = x.track_op().then(|| of(2.0 * share)).transpose()?;
+                let gy = y.track_op().then(|| of(-2.0 * share)).transpose()?;
+                (gx, gy)
+            }
+            Self::Bernoulli => (Some(gradient(share, |x, t| logistic(x) - t)?), None),
+        })
+    }
+}
+
+/// Mean cross-entropy of one class a row under the softmax of the logits
+/// `[rows, classes]`.
+///
+/// # Errors
+/// When there is not a known class for each row.
+pub(crate) fn cross_entropy(logits: &Tensor, classes: Arc<[u32]>) -> Result<Tensor> {
+    let (rows, width) = logits.dims2()?;
+    if rows == 0 || rows != classes.len() || classes.iter().any(|k| *k as usize >= width) {
+        bail!("{} classes for {rows}×{width} logits", classes.len());
+    }
+    logits.contiguous()?.apply_op1(CrossEntropy { classes })
+}
+
+struct CrossEntropy {
+    classes: Arc<[u32]>,
+}
+
+impl CustomOp1 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, width) = layout.shape().dims2()?;
+        let logits = values(logits, layout)?;
+        let piece = piece(rows, width);
+        let parts = logits.par_chunks(piece * width);
+        let parts = parts.zip(self.classes.par_chunks(piece));
+        let parts = parts.map(|(logits, classes)| {
+            let mut scratch = vec![0.0; width];
+            let rows = logits.chunks_exact(width).zip(classes);
+            let loss = |(row, class): (&[f32], &u32)| {
+                scratch.copy_from_slice(row);
+                let [top, sum] = exponentials(&mut scratch, 1.0);
+                f64::from(libm::logf(sum)) + f64::from(top) - f64::from(row[*class as usize])
+            };
+            rows.map(loss).sum()
+        });
+        let parts: Vec<f64> = parts.collect();
+        let mean = narrow(parts.iter().sum::<f64>() / rows as f64);
+        Ok((CpuStorage::F32(vec![mean]), Shape::from(())))
+    }
+
+    /// (p − one-hot)/rows.
+    fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let (rows, width) = logits.dims2()?;
+        let share = grad.to_scalar::<f32>()? / rows as f32;
+        let mut out = vec![0.0; rows * width];
+        with_values(logits, |logits| {
+            let piece = piece(rows, width);
+            let parts = out.par_chunks_mut(piece * width);
+            let parts = parts.zip(logits.par_chunks(piece * width));
+            let parts = parts.zip(self.classes.par_chunks(piece));
+            parts.for_each(|((out, logits), classes)| {
+                let rows = out.chunks_exact_mut(width).zip(logits.chunks_exact(width));
+                for ((out, row), class) in rows.zip(classes) {
+                    out.copy_from_slice(row);
+                    let [_, sum] = exponentials(out, 1.0);
+                    out.iter_mut().for_each(|p| *p *= share / sum);
+                    out[*class as usize] -= share;
+                }
+            });
+            Ok(())
+        })?;
+        Ok(Some(Tensor::from_vec(
+            out,
+            logits.shape(),
+            logits.device(),
+        )?))
+    }
+}
