@@ -84,10 +84,6 @@ fn options(arguments: &[String]) -> Result<Options> {
 }
 
 /// Measures one model in this process: `MODEL STEPS`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark reads the clock itself"
-)]
 fn child(arguments: &[String]) -> Result<()> {
     let [model, steps] = arguments else {
         bail!("--child takes a model and a number of steps");

@@ -44,8 +44,8 @@ pub(super) fn fast(u: &Unfold, narrow: usize, transposed: bool) -> Option<Box<dy
         return None;
     }
     match (u.kernel, u.stride) {
-        ([3, 3], [1, 1]) => Winograd::<Three>::new(u, narrow, transposed),
-        ([4, 4], [2, 2]) => Winograd::<Four>::new(u, narrow, transposed),
+        ([3, 3], [1, 1]) => Winograd::<Three>::boxed(u, narrow, transposed),
+        ([4, 4], [2, 2]) => Winograd::<Four>::boxed(u, narrow, transposed),
         _ => None,
     }
 }
@@ -54,7 +54,7 @@ impl<T: Tile> Winograd<T> {
     const POINTS: usize = T::POINTS * T::POINTS;
     const PHASES: usize = T::PHASES * T::PHASES;
 
-    fn new(u: &Unfold, narrow: usize, transposed: bool) -> Option<Box<dyn Sides>> {
+    fn boxed(u: &Unfold, narrow: usize, transposed: bool) -> Option<Box<dyn Sides>> {
         let tiles = [u.out_h.div_ceil(2), u.out_w.div_ceil(2)];
         let this = Self {
             wide: Grid {
