@@ -4,7 +4,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::decay::logistic;
+use super::decay::{logistic, tanh};
 use super::layer::{values, with_values};
 use super::pieces;
 
@@ -46,7 +46,7 @@ impl Activation {
             Self::Silu => each(x, |x| x * logistic(x)),
             Self::Gelu => each(x, |x| x * normal(x)),
             Self::GeluTanh => each(x, |x| x * logistic(2.0 * inner(x))),
-            Self::Tanh => each(x, libm::tanhf),
+            Self::Tanh => each(x, tanh),
             Self::Sigmoid => each(x, logistic),
         }
     }
@@ -69,7 +69,7 @@ impl Activation {
                 g * (s + x * s * (1.0 - s) * slope)
             }),
             Self::Tanh => pieces::zip(x, grad, |x, g| {
-                let y = libm::tanhf(x);
+                let y = tanh(x);
                 g * (1.0 - y * y)
             }),
             Self::Sigmoid => pieces::zip(x, grad, |x, g| {
