@@ -9,6 +9,7 @@ mod cache;
 mod checkpoint;
 mod manifest;
 mod name;
+mod read;
 mod store;
 mod upload;
 
@@ -19,6 +20,7 @@ use ablate_proto::failure::{Failure, FailureClass};
 pub(crate) use cache::{Cache, Cached};
 pub(crate) use checkpoint::{Checkpoints, delete_all, newest_intact};
 pub(crate) use manifest::{Published, load, publish};
+pub(crate) use read::read_file;
 pub(crate) use store::Store;
 pub(crate) use upload::{delete_files, upload_folder};
 

@@ -1,9 +1,11 @@
-//! Model families. A family is a file here and one line below; a model file,
+//! Model families. A family is a file here, one line below, and one in
+//! `family`; a model file,
 //! `model.safetensors`, says in its header which family it is of and how it is
 //! built, and holds exactly the parameters of that architecture.
 
 pub(crate) mod arvm;
 pub(crate) mod autoencoder;
+pub(crate) mod family;
 #[cfg_attr(
     not(test),
     expect(
