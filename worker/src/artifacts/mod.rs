@@ -18,7 +18,7 @@ use std::io;
 use ablate_proto::failure::{Failure, FailureClass};
 
 pub(crate) use cache::{Cache, Cached};
-pub(crate) use checkpoint::{Checkpoints, delete_all, newest_intact};
+pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact};
 pub(crate) use manifest::{Published, load, publish};
 pub(crate) use read::read_file;
 pub(crate) use store::Store;

@@ -73,8 +73,9 @@ pub(super) fn train(
     let mut adam = Adam::new(named);
     let mut batches = Batches::new(plan, context.seed());
     let mut step = 0;
-    if let Some(saved) = context.resume()? {
-        step = restore(saved, named, &mut adam)?;
+    let restored = context.resume(|saved| restore(saved, plan.steps, named, &mut adam))?;
+    if let Some(from) = restored {
+        step = from;
         tracing::info!(step, "training goes on from a checkpoint");
     } else {
         let rows = objective.curves()?.into_iter().map(|row| row.at(0));
@@ -191,8 +192,13 @@ fn state(named: &Named, adam: &Adam) -> Result<BTreeMap<String, Array>, Failure>
     Ok(arrays)
 }
 
-/// Puts a checkpoint back; returns its step.
-fn restore(mut saved: Saved, named: &Named, adam: &mut Adam) -> Result<u64, Failure> {
+/// Puts a checkpoint back, once all of it is known to be right; returns its
+/// step.
+fn restore(mut saved: Saved, steps: u64, named: &Named, adam: &mut Adam) -> Result<u64, Failure> {
+    if saved.step > steps {
+        let why = format!("it is of step {}, and the last is {steps}", saved.step);
+        return Err(saved.arrays.wrong(why).into());
+    }
     let of = |which: &str| {
         let shape = |(name, var): &(String, candle_core::Var)| {
             (format!("{which}.{name}"), var.dims().to_vec())
