@@ -3,6 +3,7 @@
 mod cancel;
 mod config;
 mod coordinator;
+mod export;
 mod plan;
 mod report;
 mod run;
@@ -13,6 +14,7 @@ mod submit;
 mod table;
 mod verdicts;
 mod watch;
+mod weights;
 mod worker;
 
 use ablate_coordinator::sweep::MAX_BYTES;
@@ -56,6 +58,10 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Write the report of a sweep
     Report(report::ReportArgs),
+    /// Write the model of a task to a file for PyTorch
+    Export(export::ExportArgs),
+    /// Show what is in a file of weights; convert it, or compare it with a model
+    Weights(weights::WeightsArgs),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -139,6 +145,8 @@ impl Cli {
             Command::Watch(args) => block_on(watch::watch(&context, &args)),
             Command::Cancel(args) => block_on(cancel::cancel(&context, &args)),
             Command::Report(args) => block_on(report::report(&context, &args)),
+            Command::Export(args) => block_on(export::export(&context, &args)),
+            Command::Weights(args) => block_on(weights::weights(&context, &args)),
         }
     }
 }
@@ -155,6 +163,8 @@ impl Command {
             Self::Watch(args) => args.known.join.flags(),
             Self::Cancel(args) => args.known.join.flags(),
             Self::Report(args) => args.flags(),
+            Self::Export(args) => args.flags(),
+            Self::Weights(args) => args.flags(),
             Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
         }
     }
