@@ -193,7 +193,7 @@ fn a_model_goes_out_in_the_layout_of_pytorch() {
 }
 
 /// Reads an exported prior with PyPI's safetensors, as the README has it, and
-/// computes its network. `.ci/run` runs it, with the Python of
+/// computes its encoder. `.ci/run` runs it, with the Python of
 /// `ABLATE_TEST_PYTHON`; a build needs neither Python nor a network.
 #[test]
 #[ignore = "needs a Python with safetensors and numpy; .ci/run has one"]
@@ -207,7 +207,7 @@ fn python_reads_an_exported_model_and_computes_the_same() {
         "ae.safetensors",
         "--json",
     ]);
-    let images = file_of(&site, &task_of(&site, "data"), "images.safetensors");
+    let images = file_of(&site, &task_of(&site, "data"), "dataset.safetensors");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/exported.py");
     let output = Command::new(python)
         .args([
@@ -224,6 +224,8 @@ fn python_reads_an_exported_model_and_computes_the_same() {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("images agree"), "{stdout}");
 }
 
 fn task_of(site: &Site, stage: &str) -> String {
