@@ -27,11 +27,11 @@ use self::torch::TorchFile;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{doing} {path}: {source}")]
+    #[error("{doing} {path}: {error}")]
     Io {
         doing: &'static str,
         path: PathBuf,
-        source: io::Error,
+        error: io::Error,
     },
     #[error("{path} cannot be read: {why}")]
     Format { path: PathBuf, why: String },
@@ -46,11 +46,7 @@ pub enum Error {
 impl Error {
     fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            doing,
-            path,
-            source,
-        }
+        move |error| Self::Io { doing, path, error }
     }
 
     fn format(path: &Path, why: impl Into<String>) -> Self {

@@ -138,7 +138,9 @@ impl Machine<'_> {
                 2..=5 => {}
                 other => return Err(format!("protocol {other}; 2 to 5 are read")),
             },
-            0x95 => drop(self.take(8)?),
+            0x95 => {
+                self.take(8)?;
+            }
             b'N' => self.push(Value::None)?,
             0x88 => self.push(Value::Bool(true))?,
             0x89 => self.push(Value::Bool(false))?,
@@ -193,19 +195,19 @@ impl Machine<'_> {
             b'}' => self.push(Value::Dict(Vec::new()))?,
             0x8f => self.push(Value::Other("a set"))?,
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Value::Tuple(items))?;
             }
             b'l' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Value::List(items))?;
             }
             b'd' => {
-                let items = pairs(&self.to_mark()?)?;
+                let items = pairs(&self.since_mark()?)?;
                 self.push(Value::Dict(items))?;
             }
             0x91 => {
-                self.to_mark()?;
+                self.since_mark()?;
                 self.push(Value::Other("a set"))?;
             }
             // TUPLE1 to TUPLE3
@@ -218,20 +220,20 @@ impl Machine<'_> {
                 self.extend_list(&[item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.extend_list(&items)?;
             }
-            0x90 => drop(self.to_mark()?),
+            0x90 => drop(self.since_mark()?),
             b's' => {
                 let items = self.pop_many(2)?;
                 self.extend_dict(&items)?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.extend_dict(&items)?;
             }
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.since_mark()?),
             b'2' => {
                 let top = self.last()?;
                 self.push_id(top)?;
@@ -388,7 +390,7 @@ impl Machine<'_> {
         Ok(self.stack.split_off(from.ok_or("a value is missing")?))
     }
 
-    fn to_mark(&mut self) -> Step<Vec<Id>> {
+    fn since_mark(&mut self) -> Step<Vec<Id>> {
         let mark = self.marks.pop().ok_or("a mark is missing")?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }

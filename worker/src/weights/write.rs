@@ -41,12 +41,13 @@ pub(super) fn write(
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(failed())?;
-    let mut to = BufWriter::new(part);
+    let mut to = BufWriter::new(part.as_file());
     begin(&mut to, &header).map_err(failed())?;
     for (index, _) in order(tensors) {
         to.write_all(&bytes(index)?).map_err(failed())?;
     }
-    let part = to.into_inner().map_err(|e| failed()(e.into_error()))?;
+    to.flush().map_err(failed())?;
+    drop(to);
     part.as_file().sync_all().map_err(failed())?;
     match overwrite {
         Overwrite::Replace => part.persist(out).map_err(|e| failed()(e.error))?,
