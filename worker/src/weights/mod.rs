@@ -4,6 +4,7 @@
 //! Files come from elsewhere. A tensor counts only if its bytes are there, and
 //! nothing is allocated on the word of a file.
 
+mod machine;
 mod model;
 mod pickle;
 mod safe;
