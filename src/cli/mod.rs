@@ -5,6 +5,7 @@ mod config;
 mod coordinator;
 mod drain;
 mod explain;
+mod export;
 mod pause;
 mod plan;
 mod report;
@@ -17,6 +18,7 @@ mod table;
 mod verdicts;
 mod wait;
 mod watch;
+mod weights;
 mod worker;
 
 use ablate_coordinator::sweep::MAX_BYTES;
@@ -72,6 +74,10 @@ enum Command {
     Drain(drain::DrainArgs),
     /// Write the report of a sweep
     Report(report::ReportArgs),
+    /// Write the model of a task to a file for PyTorch
+    Export(export::ExportArgs),
+    /// Show what is in a file of weights; convert it, or compare it with a model
+    Weights(weights::WeightsArgs),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -161,6 +167,8 @@ impl Cli {
             Command::Explain(args) => block_on(explain::explain(&context, &args)),
             Command::Drain(args) => block_on(drain::drain(&context, &args)),
             Command::Report(args) => block_on(report::report(&context, &args)),
+            Command::Export(args) => block_on(export::export(&context, &args)),
+            Command::Weights(args) => block_on(weights::weights(&context, &args)),
         }
     }
 }
@@ -182,6 +190,8 @@ impl Command {
             Self::Explain(args) => args.join.flags(),
             Self::Drain(args) => args.join.flags(),
             Self::Report(args) => args.flags(),
+            Self::Export(args) => args.flags(),
+            Self::Weights(args) => args.flags(),
             Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
         }
     }

@@ -19,6 +19,7 @@ use ablate_proto::task::Task;
 use crate::runner::context::Context;
 use crate::runner::protocol::{FromRunner, Job};
 
+mod bad_files;
 mod chain;
 mod models;
 mod parity;
@@ -31,6 +32,8 @@ struct Bench {
 struct Outcome {
     result: Result<Vec<MetricRow>, Failure>,
     checkpoint: Option<PathBuf>,
+    /// Why the checkpoint that it was given could not be used.
+    unusable: Option<String>,
 }
 
 impl Bench {
@@ -119,13 +122,18 @@ fn execute(job: Job, stop_at: Option<u64>) -> Outcome {
     let mut context = Context::new(job, stop, Duration::from_secs(3600), Box::new(report));
     let result = run(&mut context);
     drop(context);
-    let checkpoint = received.iter().filter_map(|message| match message {
-        FromRunner::Checkpoint { path, .. } => Some(path),
-        _ => None,
-    });
+    let (mut checkpoint, mut unusable) = (None, None);
+    for message in received {
+        match message {
+            FromRunner::Checkpoint { path, .. } => checkpoint = Some(path),
+            FromRunner::Unusable { why, .. } => unusable = Some(why),
+            _ => {}
+        }
+    }
     Outcome {
         result,
-        checkpoint: checkpoint.last(),
+        checkpoint,
+        unusable,
     }
 }
 
