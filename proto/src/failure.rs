@@ -12,6 +12,8 @@ pub enum FailureClass {
     Preempted,
     /// The worker or its runner vanished.
     Lost,
+    /// The runner made no progress for too long and was killed.
+    Hung,
     OutOfMemory,
     /// The store or the network failed for now.
     TransientIo,
@@ -28,6 +30,7 @@ impl FailureClass {
     pub const ALL: &'static [Self] = &[
         Self::Preempted,
         Self::Lost,
+        Self::Hung,
         Self::OutOfMemory,
         Self::TransientIo,
         Self::Data,
@@ -42,7 +45,7 @@ impl FailureClass {
         match self {
             Self::Preempted => None,
             Self::Lost => Some(16),
-            Self::OutOfMemory => Some(3),
+            Self::OutOfMemory | Self::Hung => Some(3),
             Self::TransientIo => Some(5),
             Self::Data | Self::Config | Self::Bug | Self::Cancelled => Some(1),
         }
@@ -52,6 +55,7 @@ impl FailureClass {
         match self {
             Self::Preempted => "preempted",
             Self::Lost => "lost",
+            Self::Hung => "hung",
             Self::OutOfMemory => "out of memory",
             Self::TransientIo => "transient I/O",
             Self::Data => "data",

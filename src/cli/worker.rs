@@ -104,6 +104,7 @@ fn settings(
         ],
         cache_bytes: ours.cache_mib.saturating_mul(1 << 20),
         grace: seconds(ours.grace_seconds, "a grace")?,
+        hang: seconds(ours.hang_seconds, "a time to hang")?,
         idle_exit: idle_exit.map(|s| seconds(s, "an idle time")).transpose()?,
         build: format!(
             "{} ({})",

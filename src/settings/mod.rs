@@ -60,6 +60,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) checkpoint_seconds: f64,
     /// Time to hand tasks back after SIGTERM.
     pub(crate) grace_seconds: f64,
+    /// A task without progress for so long is ended, and tried again.
+    pub(crate) hang_seconds: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +104,7 @@ impl Default for WorkerSettings {
             cache_mib: 4096,
             checkpoint_seconds: 10.0,
             grace_seconds: 10.0,
+            hang_seconds: 900.0,
         }
     }
 }
@@ -121,6 +124,7 @@ impl Settings {
         for (key, seconds) in [
             ("worker.grace_seconds", self.worker.grace_seconds),
             ("worker.checkpoint_seconds", self.worker.checkpoint_seconds),
+            ("worker.hang_seconds", self.worker.hang_seconds),
         ] {
             if !(0.0..=MOST_SECONDS).contains(&seconds) {
                 return Err((

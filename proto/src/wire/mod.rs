@@ -61,6 +61,7 @@ impl From<failure::FailureClass> for FailureClass {
             F::Config => Self::Config,
             F::Bug => Self::Bug,
             F::Cancelled => Self::Cancelled,
+            F::Hung => Self::Hung,
         }
     }
 }
@@ -78,6 +79,7 @@ pub fn failure_class(wire: FailureClass) -> Option<failure::FailureClass> {
         FailureClass::Config => Some(F::Config),
         FailureClass::Bug => Some(F::Bug),
         FailureClass::Cancelled => Some(F::Cancelled),
+        FailureClass::Hung => Some(F::Hung),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Context {
     pub(super) host: String,
     pub(super) store: Store,
     pub(super) upload_patience: Duration,
+    /// A runner that makes no progress for so long is killed.
+    pub(super) hang: Duration,
     pub(super) cache: Cache,
     pub(super) slots: Arc<Slots>,
     pub(super) lease: Arc<Lease>,
@@ -148,7 +150,14 @@ async fn carry(
     let uploads = context.store.patient(context.upload_patience);
     let mut uploads = CheckpointUploads::new(uploads, attempt, place.outgoing(), resumed_key);
     let progress = Reporter::new(attempt, context.progress.clone());
-    let execution = execute(&mut lent, job, stops, progress, &mut uploads).await;
+    let execution = execute(
+        &mut lent,
+        job,
+        (stops, context.hang),
+        progress,
+        &mut uploads,
+    )
+    .await;
     // The slot is free for the next attempt; the inputs may be evicted.
     drop((lent, ready));
     keep_log(context, attempt, &execution);

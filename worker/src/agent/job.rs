@@ -62,7 +62,7 @@ pub(super) struct Execution {
 pub(super) async fn execute(
     lent: &mut Lent,
     job: Job,
-    stops: &Stops,
+    (stops, hang): (&Stops, Duration),
     mut progress: Reporter,
     uploads: &mut CheckpointUploads,
 ) -> Execution {
@@ -86,6 +86,7 @@ pub(super) async fn execute(
         tracing::debug!(%attempt, %error, "the runner did not take its job");
     }
     let mut stopping = false;
+    let mut watch = Watch::new(hang);
     let mut kill_at: Option<Instant> = None;
     let end = loop {
         tokio::select! {
@@ -93,6 +94,7 @@ pub(super) async fn execute(
                 Event::Broke(failure) => break Err(failure),
                 Event::Said(FromRunner::Progress { attempt: of, step, total, rows }) => {
                     if of == attempt {
+                        watch.saw(step, total);
                         progress.add(step, total, &rows);
                     }
                 }
@@ -128,6 +130,10 @@ pub(super) async fn execute(
             () = stops.dropped.cancelled(), if kill_at.is_none() => {
                 kill_at = Some(Instant::now() + STOP_TIME);
             }
+            () = sleep_until(watch.end()) => {
+                tracing::warn!(%attempt, ?hang, "the runner makes no progress; killing it");
+                break Err(watch.verdict());
+            }
             () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
                 tracing::warn!(%attempt, "the runner did not stop; killing it");
                 break Err(Failure::new(FailureClass::Cancelled, "killed"));
@@ -151,6 +157,44 @@ pub(super) async fn execute(
         lent.give_back(runner);
     }
     execution
+}
+
+/// Tells a runner that hangs from one that is slow.
+struct Watch {
+    patience: Duration,
+    since: Instant,
+    at: (u64, u64),
+}
+
+impl Watch {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            since: Instant::now(),
+            at: (0, 0),
+        }
+    }
+
+    /// Only a step that is new is progress.
+    fn saw(&mut self, step: u64, total: u64) {
+        if (step, total) != self.at {
+            self.at = (step, total);
+            self.since = Instant::now();
+        }
+    }
+
+    fn end(&self) -> Instant {
+        self.since + self.patience
+    }
+
+    fn verdict(&self) -> Failure {
+        let ((step, total), patience) = (self.at, self.patience);
+        let cause = format!(
+            "the runner made no progress for {patience:?} after step {step} of {total}, and was \
+             killed; `worker.hang_seconds` sets the time"
+        );
+        Failure::new(FailureClass::Hung, cause)
+    }
 }
 
 /// The folder of one attempt on the scratch disk.

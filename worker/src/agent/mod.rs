@@ -206,6 +206,7 @@ impl Opener {
             host: self.hello.host.clone(),
             store: Store::new(inner, settings.store_patience),
             upload_patience: settings.upload_patience,
+            hang: settings.hang,
             cache,
             slots: self.slots.clone(),
             lease: self.lease.clone(),

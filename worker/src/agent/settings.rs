@@ -30,6 +30,8 @@ pub struct WorkerSettings {
     pub store_patience: Duration,
     /// The same for a computed result, which is dearer and holds no slot.
     pub upload_patience: Duration,
+    /// A runner that makes no progress for so long is killed.
+    pub hang: Duration,
     /// Version and git revision, for provenance.
     pub build: String,
 }
@@ -49,6 +51,7 @@ impl Default for WorkerSettings {
             connect_timeout: Duration::from_secs(10),
             store_patience: Duration::from_secs(60),
             upload_patience: Duration::from_secs(15 * 60),
+            hang: Duration::from_secs(15 * 60),
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -29,17 +29,25 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let images = match family.as_str() {
         Vae::NAME => {
             let model = Model::<Vae>::read(&folder)?;
-            drawn(context, &spec, |_, streams| of_vae(&model, &spec, streams))
+            let draw = |steps: &mut Steps<'_>, streams: &mut [_]| {
+                steps.add(streams.len())?;
+                of_vae(&model, &spec, streams)
+            };
+            drawn(context, &spec, 1, draw)
         }
         Gan::NAME => {
             let model = Model::<Gan>::read(&folder)?;
-            drawn(context, &spec, |_, streams| of_gan(&model, &spec, streams))
+            let draw = |steps: &mut Steps<'_>, streams: &mut [_]| {
+                steps.add(streams.len())?;
+                of_gan(&model, &spec, streams)
+            };
+            drawn(context, &spec, 1, draw)
         }
         Diffusion::NAME => {
             let model = Model::<Diffusion>::read(&folder)?;
-            drawn(context, &spec, |context, streams| {
-                of_diffusion(&model, context, streams)
-            })
+            let draw =
+                |steps: &mut Steps<'_>, streams: &mut [_]| of_diffusion(&model, steps, streams);
+            drawn(context, &spec, model.net.timesteps(), draw)
         }
         other => {
             let why = format!("images cannot be drawn from a model of the family {other}");
@@ -51,22 +59,43 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     Ok(Vec::new())
 }
 
-/// Draws all images, a chunk at a time, each from a stream of its own. Chunks
-/// start at fixed indices: products of matrices may differ in their last bits
-/// with the number of rows.
+/// How far drawing is: steps of all images together.
+struct Steps<'a> {
+    context: &'a mut Context,
+    done: u64,
+    total: u64,
+}
+
+impl Steps<'_> {
+    /// So many images are a step further.
+    fn add(&mut self, images: usize) -> Result<(), Failure> {
+        self.done += images as u64;
+        self.context.check_stop(self.done)?;
+        self.context.progress(self.done, self.total, Vec::new())
+    }
+}
+
+/// Draws all images, a chunk at a time, each from a stream of its own and in
+/// `each` steps. Chunks start at fixed indices: products of matrices may
+/// differ in their last bits with the number of rows.
 fn drawn(
     context: &mut Context,
     spec: &GenerateSpec,
-    mut draw: impl FnMut(&Context, &mut [Stream]) -> Result<Images, Failure>,
+    each: usize,
+    draw: impl Fn(&mut Steps<'_>, &mut [Stream]) -> Result<Images, Failure>,
 ) -> Result<Images, Failure> {
-    let total = spec.count as u64;
+    let (seed, total) = (context.seed(), (spec.count * each) as u64);
+    let done = 0;
+    let mut steps = Steps {
+        context,
+        done,
+        total,
+    };
     let mut all: Option<Images> = None;
     for first in (0..spec.count).step_by(CHUNK) {
-        context.progress(first as u64, total, Vec::new())?;
         let chunk = first..spec.count.min(first + CHUNK);
-        let streams = chunk.map(|i| stream(context.seed(), "generate", i as u64));
-        let images = draw(context, &mut streams.collect::<Vec<_>>())?;
-        context.check_stop(first as u64)?;
+        let streams = chunk.map(|i| stream(seed, "generate", i as u64));
+        let images = draw(&mut steps, &mut streams.collect::<Vec<_>>())?;
         match &mut all {
             None => all = Some(images),
             Some(all) => {
@@ -75,7 +104,6 @@ fn drawn(
             }
         }
     }
-    context.progress(total, total, Vec::new())?;
     all.ok_or_else(|| Failure::config("no images were asked for"))
 }
 
@@ -152,7 +180,7 @@ fn of_gan(
 
 fn of_diffusion(
     model: &Model<Diffusion>,
-    context: &Context,
+    steps: &mut Steps<'_>,
     streams: &mut [Stream],
 ) -> Result<Images, Failure> {
     let doing = "drawing from a diffusion model";
@@ -166,7 +194,7 @@ fn of_diffusion(
         w: side,
     };
     for step in (0..model.net.timesteps()).rev() {
-        context.check_stop(0)?;
+        steps.add(n)?;
         let noise: Vec<f32> = streams.iter_mut().flat_map(|s| s.normals(size)).collect();
         rows = model.net.denoise(&rows, step, &noise).or_bug(doing)?;
     }

@@ -270,6 +270,22 @@ async fn a_crash_costs_one_task_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_runner_without_progress_is_killed_and_another_takes_its_slot() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&coordinator, |s| s.hang = Duration::from_millis(300));
+    let (mut peer, _) = coordinator.welcome().await;
+    let hanging = peer.assign(&stage(1, "forever"), 1).await;
+    let (attempt, failure) = peer.failure().await;
+    assert_eq!((attempt, failure.class), (hanging, FailureClass::Hung));
+    assert!(failure.cause.contains("no progress for 300ms"), "{failure}");
+    peer.ack(attempt).await;
+    let sound = peer.assign(&noop(2, ""), 1).await;
+    assert_eq!(peer.commit().await.0, sound);
+    peer.ack(sound).await;
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn missing_inputs_are_the_datas_fault() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&coordinator, |_| {});
