@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::layer::{values, with_values};
 use super::narrow;
 
@@ -28,6 +29,9 @@ struct Divergence {
 /// # Errors
 /// When there are not as many rows as targets.
 pub(crate) fn divergence(logits: &Tensor, targets: Arc<[Target]>) -> Result<Tensor> {
+    if composed::wanted(logits) {
+        return composed::loss::divergence(logits, &targets);
+    }
     logits.apply_op1(Divergence { targets })
 }
 

@@ -25,7 +25,11 @@ pub(crate) mod batch_norm;
     )
 )]
 pub(crate) mod build;
+mod composed;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod decay;
+pub(crate) mod device;
 pub(crate) mod dropout;
 #[cfg_attr(
     not(test),
