@@ -9,6 +9,7 @@ use candle_core::Device;
 static DEVICE: OnceLock<Device> = OnceLock::new();
 
 /// Chooses the device of this process; `false` when one was in use already.
+#[cfg(feature = "cuda")]
 pub(crate) fn choose(device: Device) -> bool {
     DEVICE.set(device).is_ok()
 }

@@ -4,11 +4,12 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
+
 use candle_core::backend::BackendStorage as _;
-use candle_core::cuda_backend::CudaFunc;
 use candle_core::cuda_backend::WrapErr as _;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaView, CudaViewMut, LaunchArgs, LaunchConfig, PushKernelArg as _,
+    CudaFunction, CudaStream, CudaView, CudaViewMut, LaunchArgs, LaunchConfig, PushKernelArg as _,
 };
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape, bail};
 
@@ -26,8 +27,24 @@ const BLOCKS: u32 = 1 << 16;
 /// What indices in kernels can count.
 const MOST: usize = i32::MAX as usize;
 
-fn kernel(device: &CudaDevice, name: &str) -> Result<CudaFunc> {
-    device.get_or_load_custom_func(name, "ablate", ptx::KERNELS)
+/// A kernel, and the stream that candle works in.
+struct Kernel {
+    function: CudaFunction,
+    stream: Arc<CudaStream>,
+}
+
+impl Kernel {
+    fn load(device: &CudaDevice, name: &str) -> Result<Self> {
+        let function = device.get_or_load_custom_func(name, "ablate", ptx::KERNELS)?;
+        Ok(Self {
+            function: function.into_cuda_function(),
+            stream: device.cuda_stream(),
+        })
+    }
+
+    fn arguments(&self) -> LaunchArgs<'_> {
+        self.stream.launch_builder(&self.function)
+    }
 }
 
 fn count(elements: usize) -> Result<u32> {
@@ -110,11 +127,11 @@ pub(super) fn patches(
         (true, false) => "col2im_1",
         (true, true) => "col2im_4",
     };
-    let kernel = kernel(device, name)?;
+    let kernel = Kernel::load(device, name)?;
     // SAFETY: the kernel writes every element before anything reads it.
     let out = unsafe { device.alloc::<f32>(shape.elem_count()) }?;
     let x = view(x, layout)?;
-    let mut arguments = kernel.builder();
+    let mut arguments = kernel.arguments();
     arguments.arg(&geometry).arg(&elements).arg(&x).arg(&out);
     // SAFETY: `geometry` is laid out as the kernel's `Geometry`, of numbers
     // alone; input and output have the sizes that follow from it.
@@ -130,9 +147,9 @@ pub(super) fn adam_moments(
     (grad, grad_layout): (&CudaStorage, &Layout),
 ) -> Result<()> {
     let n = count(grad_layout.shape().elem_count())?;
-    let kernel = kernel(&moments.device().clone(), "adam_moments")?;
+    let kernel = Kernel::load(moments.device(), "adam_moments")?;
     let (mut moments, grad) = (view_mut(moments, moments_layout)?, view(grad, grad_layout)?);
-    let mut arguments = kernel.builder();
+    let mut arguments = kernel.arguments();
     arguments
         .arg(&n)
         .arg(&b1)
@@ -152,12 +169,12 @@ pub(super) fn adam_step(
     (moments, moments_layout): (&CudaStorage, &Layout),
 ) -> Result<()> {
     let n = count(parameter_layout.shape().elem_count())?;
-    let kernel = kernel(moments.device(), "adam_step")?;
+    let kernel = Kernel::load(moments.device(), "adam_step")?;
     let (mut parameter, moments) = (
         view_mut(parameter, parameter_layout)?,
         view(moments, moments_layout)?,
     );
-    let mut arguments = kernel.builder();
+    let mut arguments = kernel.arguments();
     arguments
         .arg(&n)
         .arg(&rate)
@@ -177,12 +194,12 @@ pub(super) fn follow(
     (value, value_layout): (&CudaStorage, &Layout),
 ) -> Result<()> {
     let n = count(average_layout.shape().elem_count())?;
-    let kernel = kernel(value.device(), "follow")?;
+    let kernel = Kernel::load(value.device(), "follow")?;
     let (mut average, value) = (
         view_mut(average, average_layout)?,
         view(value, value_layout)?,
     );
-    let mut arguments = kernel.builder();
+    let mut arguments = kernel.arguments();
     arguments.arg(&n).arg(&share).arg(&mut average).arg(&value);
     // SAFETY: both have n values: the caller checked.
     unsafe { launch(arguments, n) }
