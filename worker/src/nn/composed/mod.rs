@@ -15,6 +15,7 @@ pub(super) mod embedding;
 pub(super) mod loss;
 mod node;
 pub(super) mod norm;
+pub(super) mod optimiser;
 mod patches;
 #[cfg(feature = "cuda")]
 pub(super) use patches::Patches;
