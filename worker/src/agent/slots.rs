@@ -189,3 +189,38 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runner that calls what it was given its device.
+    const ECHO: &str = r#"
+        printf '{"ready":{"device":"%s","threads":1}}\n' "$1 $2 $CUDA_VISIBLE_DEVICES"
+        read -r line
+    "#;
+
+    #[tokio::test]
+    async fn slots_take_the_gpus_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let launcher = Launcher {
+            command: ["sh", "-c", ECHO, "runner"].map(Into::into).to_vec(),
+            threads: 1,
+            reaper: TaskTracker::new(),
+        };
+        let gpus = ["GPU-a", "GPU-b"].map(str::to_owned);
+        let slots = Slots::new(launcher, 3, &gpus, folder.path()).await.unwrap();
+        let first = slots.device().await.unwrap();
+        let mut lent = Vec::new();
+        let mut devices = Vec::new();
+        for order in 0..3 {
+            let mut slot = slots.take(order).await.unwrap();
+            devices.push(slot.runner().await.unwrap().device.clone());
+            lent.push(slot);
+        }
+        assert_eq!(devices[0], first);
+        devices.sort();
+        let [a, b] = ["--gpu GPU-a GPU-a", "--gpu GPU-b GPU-b"];
+        assert_eq!(devices, [a, a, b]);
+    }
+}

@@ -18,6 +18,8 @@ use crate::nn::mode::Mode;
 use crate::nn::params::Named;
 use crate::nn::rng::stream;
 
+mod composed;
+
 const TRAIN: Mode = Mode::Train { seed: 3, step: 0 };
 
 fn normals(purpose: &str, shape: &[usize]) -> Tensor {

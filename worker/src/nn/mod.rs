@@ -18,9 +18,9 @@ pub(crate) mod adam;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod build;
-mod composed;
+pub(crate) mod composed;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(crate) mod cuda;
 mod decay;
 pub(crate) mod device;
 pub(crate) mod dropout;

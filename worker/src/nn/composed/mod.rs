@@ -22,8 +22,8 @@ pub(super) use patches::Patches;
 pub(super) mod sites;
 
 /// Elements that a temporary matrix may take: 256 MiB of f32. What needs more
-/// is done in parts.
-const TEMPORARY: usize = 1 << 26;
+/// is done in parts; tests do that with little.
+const TEMPORARY: usize = if cfg!(test) { 1 << 10 } else { 1 << 26 };
 
 /// Whether a layer's input wants a composition rather than a fused op.
 pub(super) fn wanted(x: &Tensor) -> bool {

@@ -39,6 +39,33 @@ impl Patches {
         }
     }
 
+    /// What the kernels are told (`cuda/patches.h`), of `per` channels at a
+    /// time.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(in crate::nn) fn geometry(&self, per: usize) -> [usize; 15] {
+        let unfold = &self.unfold;
+        let ([kh, kw], [sh, sw]) = (unfold.kernel, unfold.stride);
+        let ([ph, pw], [dh, dw]) = (unfold.padding, unfold.dilation);
+        let channels = unfold.channels / per;
+        [
+            unfold.h,
+            unfold.w,
+            channels,
+            unfold.groups,
+            kh,
+            kw,
+            sh,
+            sw,
+            ph,
+            pw,
+            dh,
+            dw,
+            unfold.out_h,
+            unfold.out_w,
+            self.count(),
+        ]
+    }
+
     pub(in crate::nn) fn check(&self, layout: &Layout) -> Result<()> {
         let [expected, _] = self.shapes();
         if *layout.shape() != expected || !layout.is_contiguous() {
@@ -111,3 +138,6 @@ impl CustomOp1 for Patches {
         Ok(Some(gx))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,25 +98,8 @@ pub(super) fn patches(
     let width = unfold.channels / unfold.groups.max(1);
     let fours = width.is_multiple_of(4) && layout.start_offset().is_multiple_of(4);
     let per = if fours { 4 } else { 1 };
-    let sizes = [
-        unfold.h,
-        unfold.w,
-        unfold.channels / per,
-        unfold.groups,
-        unfold.kernel[0],
-        unfold.kernel[1],
-        unfold.stride[0],
-        unfold.stride[1],
-        unfold.padding[0],
-        unfold.padding[1],
-        unfold.dilation[0],
-        unfold.dilation[1],
-        unfold.out_h,
-        unfold.out_w,
-        op.count(),
-    ];
     let mut geometry = [0u32; 15];
-    for (to, size) in geometry.iter_mut().zip(sizes) {
+    for (to, size) in geometry.iter_mut().zip(op.geometry(per)) {
         *to = count(size)?;
     }
     let elements = count(shape.elem_count() / per)?;
