@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::composed;
-use super::decay::logistic;
+use super::decay::{logistic, tanh};
 use super::layer::{values, with_values};
 use super::pieces;
 
@@ -51,7 +51,7 @@ impl Activation {
             Self::Silu => each(x, |x| x * logistic(x)),
             Self::Gelu => each(x, |x| x * normal(x)),
             Self::GeluTanh => each(x, |x| x * logistic(2.0 * inner(x))),
-            Self::Tanh => each(x, libm::tanhf),
+            Self::Tanh => each(x, tanh),
             Self::Sigmoid => each(x, logistic),
         }
     }
@@ -74,7 +74,7 @@ impl Activation {
                 g * (s + x * s * (1.0 - s) * slope)
             }),
             Self::Tanh => pieces::zip(x, grad, |x, g| {
-                let y = libm::tanhf(x);
+                let y = tanh(x);
                 g * (1.0 - y * y)
             }),
             Self::Sigmoid => pieces::zip(x, grad, |x, g| {

@@ -142,7 +142,7 @@ impl Adam {
             let Some(grad) = grads.get(parameter) else {
                 continue;
             };
-            let betas = [narrow(beta1), narrow(beta2)];
+            let betas = [beta1, beta2].map(|b| [narrow(b), narrow(1.0 - b)]);
             let kept = narrow(1.0 - learning_rate * weight_decay);
             let rate = narrow(learning_rate / correction1);
             let root_correction2 = narrow(correction2.sqrt());
@@ -174,7 +174,9 @@ impl Adam {
 }
 
 struct Update<'a> {
-    betas: [f32; 2],
+    /// Of each moment: what stays of it, and what share the gradient enters
+    /// with. In f32, 1 − 0.999 would be off by 5e-5.
+    betas: [[f32; 2]; 2],
     /// What weight decay leaves of a parameter.
     kept: f32,
     rate: f32,
@@ -209,7 +211,7 @@ impl InplaceOp2 for Update<'_> {
                 parameter.len()
             );
         }
-        let [b1, b2] = self.betas;
+        let [[b1, c1], [b2, c2]] = self.betas;
         let (rate, root, kept) = (self.rate, self.root_correction2, self.kept);
         let (m, v) = (&mut moments.m, &mut moments.v);
         let moments = m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART));
@@ -220,8 +222,8 @@ impl InplaceOp2 for Update<'_> {
                 || {
                     let moments = m.iter_mut().zip(v);
                     for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(moments) {
-                        *m = b1 * *m + (1.0 - b1) * g;
-                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        *m = b1 * *m + c1 * g;
+                        *v = b2 * *v + c2 * g * g;
                         let step = rate * *m / (v.sqrt() / root + EPSILON);
                         *p = kept * *p - step;
                     }

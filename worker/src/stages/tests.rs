@@ -21,6 +21,7 @@ use crate::runner::protocol::{FromRunner, Job};
 
 mod chain;
 mod models;
+mod parity;
 
 /// A folder in which stages leave their artefacts by name.
 struct Bench {
@@ -62,6 +63,17 @@ impl Bench {
     fn run(&self, name: &str, spec: impl Into<StageSpec>, inputs: &[(&str, &str)]) -> Metrics {
         let rows = execute(self.job(name, spec, inputs), None).result.unwrap();
         Metrics(rows)
+    }
+
+    /// A metric over a training, with its steps.
+    fn curve(&self, name: &str, metric: &str) -> Vec<(u64, f64)> {
+        let lines = String::from_utf8(self.bytes(name)["metrics.jsonl"].clone()).unwrap();
+        let rows = lines
+            .lines()
+            .map(|l| serde_json::from_str::<MetricRow>(l).unwrap());
+        rows.filter(|row| row.name == metric)
+            .map(|row| (row.step.unwrap(), row.value.unwrap()))
+            .collect()
     }
 
     fn bytes(&self, name: &str) -> BTreeMap<String, Vec<u8>> {

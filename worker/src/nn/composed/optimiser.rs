@@ -8,7 +8,8 @@ use crate::nn::layer::values;
 /// What one step of Adam is made of (`nn::adam`).
 #[derive(Debug, Clone, Copy)]
 pub(in crate::nn) struct Update {
-    pub(in crate::nn) betas: [f32; 2],
+    /// Of each moment, what is kept and what is new.
+    pub(in crate::nn) betas: [[f32; 2]; 2],
     /// What weight decay leaves of a parameter.
     pub(in crate::nn) kept: f32,
     pub(in crate::nn) rate: f32,
@@ -70,11 +71,11 @@ impl InplaceOp2 for Moments {
         grad_layout: &Layout,
     ) -> Result<()> {
         let grad = values(grad, grad_layout)?;
-        let [b1, b2] = self.0.betas;
+        let [[b1, n1], [b2, n2]] = self.0.betas;
         let (m, v) = own(moments, moments_layout)?.split_at_mut(grad.len());
         for ((m, v), g) in m.iter_mut().zip(v).zip(grad) {
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
+            *m = b1 * *m + n1 * g;
+            *v = b2 * *v + n2 * g * g;
         }
         Ok(())
     }

@@ -60,12 +60,13 @@ __global__ void col2im_4(Geometry g, u32 elements, const float4 *x, float4 *y) {
   col2im(g, elements, x, y);
 }
 
-// Adam's moments, [2, n], by the gradient, [n].
-__global__ void adam_moments(u32 n, float b1, float b2, float *moments, const float *grad) {
+// Adam's moments, [2, n], by the gradient, [n]: what is kept, and what is new.
+__global__ void adam_moments(u32 n, float b1, float n1, float b2, float n2, float *moments,
+                             const float *grad) {
   for (EACH(at, n)) {
     float g = grad[at];
-    moments[at] = b1 * moments[at] + (1.0f - b1) * g;
-    moments[n + at] = b2 * moments[n + at] + (1.0f - b2) * g * g;
+    moments[at] = b1 * moments[at] + n1 * g;
+    moments[n + at] = b2 * moments[n + at] + n2 * g * g;
   }
 }
 

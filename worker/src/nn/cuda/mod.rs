@@ -125,7 +125,7 @@ pub(super) fn patches(
 /// Moves Adam's moments, `[2, n]`, by a gradient, `[n]`.
 #[expect(unsafe_code, reason = "a kernel")]
 pub(super) fn adam_moments(
-    [b1, b2]: [f32; 2],
+    [[b1, n1], [b2, n2]]: [[f32; 2]; 2],
     (moments, moments_layout): (&mut CudaStorage, &Layout),
     (grad, grad_layout): (&CudaStorage, &Layout),
 ) -> Result<()> {
@@ -136,7 +136,9 @@ pub(super) fn adam_moments(
     arguments
         .arg(&n)
         .arg(&b1)
+        .arg(&n1)
         .arg(&b2)
+        .arg(&n2)
         .arg(&mut moments)
         .arg(&grad);
     // SAFETY: there are 2n moments for n gradients: the caller checked.
