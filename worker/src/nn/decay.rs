@@ -43,10 +43,10 @@ pub(super) fn logistic(x: f32) -> f32 {
 /// Of (tanh x − x)/x³ on |x| < 0.625, highest power first (Cephes, `tanhf`).
 const TANH: [f32; 5] = [
     -5.704_988_7e-3,
-    2.063_908_9e-2,
+    2.063_909e-2,
     -5.373_971_5e-2,
     1.333_144_2e-1,
-    -3.333_328_2e-1,
+    -3.333_328e-1,
 ];
 
 /// tanh, within two units of the last place. Near ±1 that is what counts: its
