@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_coordinator::server::{self, ServeError};
+use ablate_worker::devices::{self, DeviceChoice, Gpu};
 use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,6 +34,8 @@ pub(crate) struct EmbeddedCluster {
     coordinator: JoinHandle<Result<(), ServeError>>,
     stop: CancellationToken,
     workers: Vec<Child>,
+    /// The workers take them in turn.
+    gpus: Vec<Gpu>,
     logs: PathBuf,
     /// The coordinator's result was taken.
     ended: bool,
@@ -46,6 +49,7 @@ impl EmbeddedCluster {
         settings: &Settings,
         store: Arc<dyn ObjectStore>,
     ) -> Result<Self, CliError> {
+        let gpus = devices::find(settings.worker.device).or_exit(Exit::Usage)?;
         let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
         let lock = lock(&url)?;
         let listener = TcpListener::bind(("127.0.0.1", 0))
@@ -74,6 +78,7 @@ impl EmbeddedCluster {
             coordinator: tokio::spawn(serve),
             stop,
             workers: Vec::new(),
+            gpus,
             logs: log_folder(settings)?,
             ended: false,
             grace: Duration::from_secs_f64(settings.worker.grace_seconds),
@@ -87,23 +92,34 @@ impl EmbeddedCluster {
                 error: stopped(),
             }));
         }
-        for index in 0..settings.run.workers_here() {
-            let log = cluster.logs.join(format!("worker-{index}.log"));
-            let worker = cluster.spawn_worker(settings, &log);
+        for index in 0..settings.run.workers_here(cluster.gpus.len()) {
+            let worker = cluster.spawn_worker(settings, index);
             cluster.workers.push(worker.or_exit(Exit::Refused)?);
         }
         Ok(cluster)
     }
 
-    fn spawn_worker(&self, settings: &Settings, log: &Path) -> anyhow::Result<Child> {
+    fn log(&self, worker: usize) -> PathBuf {
+        self.logs.join(format!("worker-{worker}.log"))
+    }
+
+    fn spawn_worker(&self, settings: &Settings, index: usize) -> anyhow::Result<Child> {
         let program = own_program()?;
+        let log = &self.log(index);
         let log = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("making {}", log.display()))?;
-        Command::new(program)
-            .args(["worker", "--with-parent", "--slots", "1", "--join"])
+        let mut command = Command::new(program);
+        command.args(["worker", "--with-parent", "--slots", "1", "--device"]);
+        match self.gpus.get(index % self.gpus.len().max(1)) {
+            Some(gpu) => command.arg("cuda").env(devices::VISIBLE, &gpu.uuid),
+            None if settings.worker.device == DeviceChoice::Auto => command.arg("auto"),
+            None => command.arg("cpu"),
+        };
+        command
+            .arg("--join")
             .arg(&self.address)
             .arg("--threads")
             .arg(settings.worker.threads.to_string())
@@ -127,14 +143,13 @@ impl EmbeddedCluster {
                     continue;
                 };
                 restarts += 1;
-                let log = self.logs.join(format!("worker-{index}.log"));
-                let again = self.spawn_worker(settings, &log);
+                let again = self.spawn_worker(settings, index);
                 match again {
                     Ok(worker) if restarts <= MAX_RESTARTS => self.workers[index] = worker,
                     Ok(_) | Err(_) => {
                         let error = anyhow::anyhow!(
                             "worker processes keep ending ({status}); see {}",
-                            log.display()
+                            self.log(index).display()
                         );
                         let exit = Exit::Failed;
                         return CliError { exit, error };

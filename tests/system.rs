@@ -5,6 +5,9 @@
 mod bad_input;
 #[path = "system/by_hand.rs"]
 mod by_hand;
+#[cfg(feature = "cuda")]
+#[path = "system/gpu.rs"]
+mod gpu;
 #[path = "system/kills.rs"]
 mod kills;
 #[path = "system/quickstart.rs"]

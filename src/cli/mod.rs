@@ -128,6 +128,13 @@ struct StoreArgs {
     store: Option<String>,
 }
 
+#[derive(Args)]
+struct DeviceArgs {
+    /// What tasks are computed on; `auto` is a GPU if there is one
+    #[arg(long, value_parser = ["auto", "cpu", "cuda"])]
+    device: Option<String>,
+}
+
 type Flags = Vec<(&'static str, Value)>;
 
 impl Cli {
@@ -200,6 +207,12 @@ impl Command {
 impl JoinArgs {
     fn flags(&self) -> Flags {
         flag("worker.join", self.join.as_deref())
+    }
+}
+
+impl DeviceArgs {
+    fn flags(&self) -> Flags {
+        flag("worker.device", self.device.as_deref())
     }
 }
 

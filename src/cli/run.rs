@@ -10,7 +10,7 @@ use object_store::ObjectStore;
 use serde_json::json;
 
 use super::signals::Signals;
-use super::{Context, Flags, StoreArgs, SweepArgs, flag, verdicts, watch};
+use super::{Context, DeviceArgs, Flags, StoreArgs, SweepArgs, flag, verdicts, watch};
 use crate::cluster::EmbeddedCluster;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::lines::printable;
@@ -24,7 +24,9 @@ pub(super) struct RunArgs {
     sweep: SweepArgs,
     #[command(flatten)]
     store: StoreArgs,
-    /// Worker processes; by default one a core
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Worker processes; by default one a GPU, or one a core
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Exit with 1 unless every verdict passes
@@ -36,6 +38,7 @@ impl RunArgs {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.store.flags();
         flags.extend(flag("run.workers", self.workers));
+        flags.extend(self.device.flags());
         flags
     }
 }

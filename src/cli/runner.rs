@@ -1,5 +1,7 @@
 //! `ablate runner`: the child process that executes stages for a worker.
 
+use std::process::ExitCode;
+
 use ablate_worker::runner::{self, RunnerSettings};
 use clap::Args;
 
@@ -12,6 +14,9 @@ pub(super) struct RunnerArgs {
     threads: usize,
     #[arg(long)]
     checkpoint_seconds: f64,
+    /// UUID of the GPU to compute on; the CPU without it
+    #[arg(long)]
+    gpu: Option<String>,
 }
 
 /// Runs until the worker closes this process's standard input.
@@ -19,7 +24,12 @@ pub(super) fn runner(args: &RunnerArgs) -> Exit {
     let settings = RunnerSettings {
         threads: args.threads,
         checkpoint_seconds: args.checkpoint_seconds,
+        gpu: args.gpu.clone(),
     };
-    let _ = runner::main(settings);
-    Exit::Done
+    let ended = runner::main(&settings);
+    if ended == ExitCode::SUCCESS {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }

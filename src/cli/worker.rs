@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_worker::agent::{self, AgentError, WorkerSettings};
+use ablate_worker::devices::{self, Gpu};
 use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{Context, Flags, JoinArgs, flag};
+use super::{Context, DeviceArgs, Flags, JoinArgs, flag};
 use crate::cluster::own_program;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::{settings, store};
@@ -21,9 +22,11 @@ use crate::{settings, store};
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     join: JoinArgs,
-    /// Tasks at a time; by default one a core
+    /// Tasks at a time; by default one a GPU, or one a core
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Threads of each task
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -39,6 +42,7 @@ impl WorkerArgs {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.join.flags();
         flags.extend(flag("worker.slots", self.slots));
+        flags.extend(self.device.flags());
         flags.extend(flag("worker.threads", self.threads));
         flags
     }
@@ -47,8 +51,9 @@ impl WorkerArgs {
 pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let ours = &context.settings.worker;
+    let gpus = devices::find(ours.device).or_exit(Exit::Usage)?;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
-    let settings = settings(ours, scratch, args.idle_exit)?;
+    let settings = settings(ours, &gpus, scratch, args.idle_exit)?;
     let grace = settings.grace;
     let shutdown = CancellationToken::new();
     if args.with_parent {
@@ -80,6 +85,7 @@ pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
 
 fn settings(
     ours: &settings::WorkerSettings,
+    gpus: &[Gpu],
     scratch: PathBuf,
     idle_exit: Option<f64>,
 ) -> Result<WorkerSettings, CliError> {
@@ -91,7 +97,8 @@ fn settings(
     let program = own_program().or_exit(Exit::Failed)?;
     Ok(WorkerSettings {
         join: ours.join.clone(),
-        slots: ours.slots_here() as usize,
+        slots: ours.slots_here(gpus.len()) as usize,
+        gpus: gpus.iter().map(|gpu| gpu.uuid.clone()).collect(),
         threads_per_slot: ours.threads,
         scratch,
         runner: vec![

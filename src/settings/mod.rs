@@ -9,6 +9,7 @@ mod layers;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ablate_worker::devices::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Loaded, load};
@@ -50,8 +51,11 @@ pub(crate) struct CoordinatorSettings {
 pub(crate) struct WorkerSettings {
     /// Address of the coordinator; also where submit, status, … look for it.
     pub(crate) join: String,
-    /// Tasks at a time. 0: one for each core that `threads` leaves.
+    /// Tasks at a time. 0: one a GPU, or one for each core that `threads`
+    /// leaves.
     pub(crate) slots: u32,
+    /// Where tasks are computed: `auto`, `cpu` or `cuda`.
+    pub(crate) device: DeviceChoice,
     /// Threads of each slot.
     pub(crate) threads: usize,
     /// Folder for running tasks and cached inputs.
@@ -67,7 +71,8 @@ pub(crate) struct WorkerSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RunSettings {
-    /// Worker processes of `ablate run`. 0: one a core, at most 8.
+    /// Worker processes of `ablate run`. 0: one a GPU, or one a core, at most
+    /// 8.
     pub(crate) workers: usize,
     /// Folder that reports are written below.
     pub(crate) reports: PathBuf,
@@ -98,6 +103,7 @@ impl Default for WorkerSettings {
         Self {
             join: "127.0.0.1:7443".to_owned(),
             slots: 0,
+            device: DeviceChoice::Auto,
             threads: 1,
             // Each user of a machine has a folder of their own.
             scratch: std::env::temp_dir().join(format!("ablate-{}", nix::unistd::getuid())),
@@ -152,10 +158,14 @@ impl CoordinatorSettings {
 }
 
 impl WorkerSettings {
-    /// Slots by the number of cores, where the settings leave it open.
-    pub(crate) fn slots_here(&self) -> u32 {
+    /// Slots by the number of GPUs, or else of cores, where the settings leave
+    /// it open.
+    pub(crate) fn slots_here(&self, gpus: usize) -> u32 {
         if self.slots > 0 {
             return self.slots;
+        }
+        if gpus > 0 {
+            return u32::try_from(gpus).unwrap_or(u32::MAX);
         }
         let cores = cores() / self.threads.max(1);
         u32::try_from(cores.max(1)).unwrap_or(u32::MAX)
@@ -163,8 +173,9 @@ impl WorkerSettings {
 }
 
 impl RunSettings {
-    pub(crate) fn workers_here(&self) -> usize {
+    pub(crate) fn workers_here(&self, gpus: usize) -> usize {
         match self.workers {
+            0 if gpus > 0 => gpus,
             0 => cores().min(8),
             workers => workers,
         }

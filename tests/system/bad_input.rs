@@ -182,3 +182,23 @@ fn settings() {
     assert_eq!(shown["worker.slots"]["from"], "ablate.toml");
     assert_eq!(shown["store.url"]["from"], "default");
 }
+
+/// Of a build without CUDA: with it, what is missing depends on the machine.
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn gpus_that_this_build_cannot_use() {
+    let site = Site::new();
+    site.write("naps.toml", sleepers("naps", 1, 0));
+    let words = ["--features cuda", "--device cpu"];
+    refused(&site, &["run", "naps.toml", "--device", "cuda"], 2, &words);
+    let worker = ["worker", "--join", "127.0.0.1:1", "--device", "cuda"];
+    refused(&site, &worker, 2, &words);
+    let unknown = ["run", "naps.toml", "--device", "gpu"];
+    refused(&site, &unknown, 2, &["auto", "cpu", "cuda"]);
+    site.write("ablate.toml", "[worker]\ndevice = \"gpu\"\n");
+    refused(&site, &["run", "naps.toml"], 2, &["gpu", "ablate.toml"]);
+    site.write("ablate.toml", "[worker]\ndevice = \"auto\"\n");
+    site.json(&["run", "naps.toml", "--json", "--workers", "1"]);
+    let log = site.log("scratch/logs/worker-0.log");
+    assert!(log.contains("computing on the CPU: this build"), "{log}");
+}

@@ -1,11 +1,12 @@
 //! The training steps that `benches/` measures. No part of the product.
 
 use ablate_proto::stage::{AutoencoderSpec, Exponent, Noise, NoiseSpec};
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
 use crate::data::images::Images;
 use crate::models::autoencoder::Arch;
 use crate::nn::adam::Adam;
+use crate::nn::device::device;
 use crate::nn::layer::{Act, Kind, Layer, Plan, Rows, Window};
 use crate::nn::noise;
 use crate::nn::params::{self, Named};
@@ -93,7 +94,7 @@ impl Training {
         Ok(Self {
             encoder,
             decoder,
-            adam: Adam::new(&named),
+            adam: Adam::new(&named)?,
             named,
             images: images(BATCH).rows()?,
             noise,
@@ -114,7 +115,7 @@ impl Training {
         let mut z = through(&self.encoder, self.images.clone())?;
         let mut rng = stream(0, "noise", self.step);
         let noise = noise::draw(&self.noise, &mut rng, z.data.elem_count());
-        z.data = (&z.data + Tensor::from_vec(noise, z.data.shape(), &Device::Cpu)?)?;
+        z.data = (&z.data + Tensor::from_vec(noise, z.data.shape(), &device())?)?;
         let y = through(&self.decoder, z)?.data;
         let loss = (y - &self.images.data)?.sqr()?.mean_all()?;
         let grads = loss.backward()?;

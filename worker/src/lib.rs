@@ -7,6 +7,7 @@ mod artifacts;
 #[doc(hidden)]
 pub mod bench;
 mod data;
+pub mod devices;
 mod metrics;
 mod models;
 mod nn;

@@ -13,6 +13,7 @@ use super::progress::Reporter;
 use super::runner_process::Event;
 use super::slots::Lent;
 use super::transfer::CheckpointUploads;
+use crate::devices;
 use crate::runner::protocol::{FromRunner, Job, ToRunner};
 
 /// A runner that was told to stop a dropped attempt is killed after this.
@@ -152,8 +153,9 @@ pub(super) async fn execute(
         },
     };
     let preempted = matches!(&end, Ok(End::Failed(f)) if f.class == FailureClass::Preempted);
+    let spoilt = matches!(&end, Ok(End::Failed(f)) if devices::spoils(f.class));
     // A stop that crossed the result in the pipe would hit the next job.
-    if end.is_ok() && (!stopping || preempted) {
+    if end.is_ok() && (!stopping || preempted) && !spoilt {
         lent.give_back(runner);
     }
     execution

@@ -110,7 +110,7 @@ pub async fn run(
         reaper: TaskTracker::new(),
     };
     let folder = settings.scratch.join("slots");
-    let slots = Slots::new(launcher, settings.slots, &folder).await;
+    let slots = Slots::new(launcher, settings.slots, &settings.gpus, &folder).await;
     let slots = slots.map_err(scratch_error(&settings.scratch))?;
     let served = tokio::select! {
         device = slots.device() => match device {

@@ -16,6 +16,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::task::TaskTracker;
 
 use super::log_tail::LogTail;
+use crate::devices;
 use crate::runner::protocol::{FromRunner, ToRunner};
 
 /// A longer line is not of the protocol.
@@ -58,11 +59,11 @@ pub(super) enum Event {
 }
 
 impl Launcher {
-    /// Starts a runner and waits until it is ready.
-    pub(super) async fn start(&self) -> Result<Box<RunnerProcess>, Failure> {
+    /// Starts a runner, on a GPU or on the CPU, and waits until it is ready.
+    pub(super) async fn start(&self, gpu: Option<&str>) -> Result<Box<RunnerProcess>, Failure> {
         let lost = |why: String| Failure::new(FailureClass::Lost, why);
         let program = self.command.first().cloned().unwrap_or_default();
-        let spawned = self.spawn().map_err(|e| {
+        let spawned = self.spawn(gpu).map_err(|e| {
             lost(format!(
                 "the runner {} could not be started: {e}",
                 program.display()
@@ -95,13 +96,18 @@ impl Launcher {
         Ok(runner)
     }
 
-    fn spawn(&self) -> io::Result<RunnerProcess> {
+    fn spawn(&self, gpu: Option<&str>) -> io::Result<RunnerProcess> {
         let (program, arguments) = self
             .command
             .split_first()
             .ok_or_else(|| io::Error::other("no program is set"))?;
-        let mut child = Command::new(program)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if let Some(gpu) = gpu {
+            // The only GPU that CUDA will show it.
+            command.args(["--gpu", gpu]).env(devices::VISIBLE, gpu);
+        }
+        let mut child = command
             .env("RAYON_NUM_THREADS", self.threads.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

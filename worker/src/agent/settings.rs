@@ -14,6 +14,9 @@ pub struct WorkerSettings {
     pub slots: usize,
     /// Cores of each runner.
     pub threads_per_slot: usize,
+    /// UUIDs of the GPUs that the slots take in turn; without any they compute
+    /// on the CPU.
+    pub gpus: Vec<String>,
     /// Local folder for the cache and for attempts; one worker's alone.
     pub scratch: PathBuf,
     /// Program and arguments of the runner.
@@ -43,6 +46,7 @@ impl Default for WorkerSettings {
             join: "127.0.0.1:7443".to_owned(),
             slots: 1,
             threads_per_slot: cores,
+            gpus: Vec::new(),
             scratch: std::env::temp_dir().join("ablate-worker"),
             runner: Vec::new(),
             cache_bytes: 16 << 30,

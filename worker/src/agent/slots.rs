@@ -30,6 +30,8 @@ struct Board {
 #[derive(Debug)]
 struct Slot {
     runner: Option<Box<RunnerProcess>>,
+    /// UUID of its GPU.
+    gpu: Option<String>,
     /// Always empty: the `out` of stages that leave nothing.
     void: PathBuf,
 }
@@ -42,17 +44,24 @@ pub(super) struct Lent {
 }
 
 impl Slots {
-    /// `folder` takes one empty folder for each slot.
+    /// `folder` takes one empty folder for each slot; the slots take the GPUs
+    /// in turn.
     pub(super) async fn new(
         launcher: Launcher,
         count: usize,
+        gpus: &[String],
         folder: &Path,
     ) -> std::io::Result<Arc<Self>> {
         let mut board = Board::default();
         for index in 0..count {
             let void = folder.join(index.to_string());
             tokio::fs::create_dir_all(&void).await?;
-            board.idle.push(Slot { runner: None, void });
+            let gpu = gpus.get(index % gpus.len().max(1)).cloned();
+            board.idle.push(Slot {
+                runner: None,
+                gpu,
+                void,
+            });
         }
         Ok(Arc::new(Self {
             launcher,
@@ -62,9 +71,10 @@ impl Slots {
 
     /// Starts a first runner and says what it runs on.
     pub(super) async fn device(&self) -> Result<String, Failure> {
-        let runner = self.launcher.start().await?;
-        let device = runner.device.clone();
         // The slot lent first is the last.
+        let gpu = self.board().idle.last().and_then(|slot| slot.gpu.clone());
+        let runner = self.launcher.start(gpu.as_deref()).await?;
+        let device = runner.device.clone();
         if let Some(slot) = self.board().idle.last_mut() {
             slot.runner = Some(runner);
         }
@@ -150,7 +160,10 @@ impl Lent {
         // One that died while idle is no fault of the next task.
         match idle.take_if(|runner| runner.is_alive()) {
             Some(runner) => Ok(runner),
-            None => self.slots.launcher.start().await,
+            None => {
+                let gpu = self.slot.as_ref().and_then(|slot| slot.gpu.clone());
+                self.slots.launcher.start(gpu.as_deref()).await
+            }
         }
     }
 
@@ -174,5 +187,40 @@ impl Drop for Lent {
         if let Some(slot) = self.slot.take() {
             self.slots.put(slot);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runner that calls what it was given its device.
+    const ECHO: &str = r#"
+        printf '{"ready":{"device":"%s","threads":1}}\n' "$1 $2 $CUDA_VISIBLE_DEVICES"
+        read -r line
+    "#;
+
+    #[tokio::test]
+    async fn slots_take_the_gpus_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let launcher = Launcher {
+            command: ["sh", "-c", ECHO, "runner"].map(Into::into).to_vec(),
+            threads: 1,
+            reaper: TaskTracker::new(),
+        };
+        let gpus = ["GPU-a", "GPU-b"].map(str::to_owned);
+        let slots = Slots::new(launcher, 3, &gpus, folder.path()).await.unwrap();
+        let first = slots.device().await.unwrap();
+        let mut lent = Vec::new();
+        let mut devices = Vec::new();
+        for order in 0..3 {
+            let mut slot = slots.take(order).await.unwrap();
+            devices.push(slot.runner().await.unwrap().device.clone());
+            lent.push(slot);
+        }
+        assert_eq!(devices[0], first);
+        devices.sort();
+        let [a, b] = ["--gpu GPU-a GPU-a", "--gpu GPU-b GPU-b"];
+        assert_eq!(devices, [a, a, b]);
     }
 }

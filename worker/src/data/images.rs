@@ -1,7 +1,8 @@
 //! Images in memory: `[n, c, h, w]` f32 in [−1, 1].
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
+use crate::nn::device::device;
 use crate::nn::layer::Rows;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +50,7 @@ impl Images {
         let (n, c, h, w) = (self.n, self.channels, self.h, self.w);
         let data = transpose(&self.data, n, c, h * w);
         Ok(Rows {
-            data: Tensor::from_vec(data, (n * h * w, c), &Device::Cpu)?,
+            data: Tensor::from_vec(data, (n * h * w, c), &device())?,
             n,
             h,
             w,

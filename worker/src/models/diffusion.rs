@@ -1,12 +1,13 @@
 //! DDPM (Ho et al.; science.md §3.2): noise is mixed into images in `T` steps,
 //! x_t = √ᾱ_t·x + √(1 − ᾱ_t)·ε, and a U-Net learns to tell ε.
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 use super::file::Family;
 use super::unet::{self, UNet};
 use crate::nn::build::Build;
+use crate::nn::device::device;
 use crate::nn::layer::Rows;
 use crate::nn::mode::Mode;
 use crate::nn::narrow;
@@ -87,7 +88,7 @@ impl Diffusion {
             shares[1].push(narrow((1.0 - kept).sqrt()));
         }
         let scaled = |values: &Tensor, shares: Vec<f32>| {
-            let shares = Tensor::from_vec(shares, (steps.len(), 1), &Device::Cpu)?;
+            let shares = Tensor::from_vec(shares, (steps.len(), 1), &device())?;
             let images = values.reshape((steps.len(), ()))?;
             images.broadcast_mul(&shares)
         };
@@ -125,7 +126,7 @@ impl Diffusion {
         });
         let next: Vec<f32> = next.collect();
         Ok(Rows {
-            data: Tensor::from_vec(next, x.data.shape(), &Device::Cpu)?,
+            data: Tensor::from_vec(next, x.data.shape(), &device())?,
             ..*x
         })
     }
@@ -175,7 +176,7 @@ mod tests {
     fn mixing_keeps_the_variance_and_single_timesteps_their_image() {
         let net = small(50);
         let mut rng = stream(0, "test", 0);
-        let mut draw = |n: usize| Tensor::from_vec(rng.normals(n * 16), (n * 16, 1), &Device::Cpu);
+        let mut draw = |n: usize| Tensor::from_vec(rng.normals(n * 16), (n * 16, 1), &device());
         let data = draw(200).unwrap();
         let noise = draw(200).unwrap();
         let images = Rows {
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn the_last_step_is_the_image_that_the_noise_leaves() {
         let net = small(50);
-        let data = Tensor::from_vec(vec![0.25f32; 16], (16, 1), &Device::Cpu).unwrap();
+        let data = Tensor::from_vec(vec![0.25f32; 16], (16, 1), &device()).unwrap();
         let x = Rows {
             data,
             n: 1,

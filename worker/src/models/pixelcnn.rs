@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 use super::draw;
 use super::file::Family;
 use crate::data::tokens::signs;
 use crate::nn::build::Build;
+use crate::nn::device::device;
 use crate::nn::layer::{Act, Kind, Layer, Rows};
 use crate::nn::loss::cross_entropy;
 use crate::nn::masked::{Mask, MaskedConv, masked_conv};
@@ -86,7 +87,7 @@ impl PixelCnn {
         let mut inputs = vec![0.0; n * sites * bits];
         for site in 0..sites {
             let rows = Rows {
-                data: Tensor::from_slice(&inputs, (n * sites, bits), &Device::Cpu)?,
+                data: Tensor::from_slice(&inputs, (n * sites, bits), &device())?,
                 n,
                 h: side,
                 w: side,

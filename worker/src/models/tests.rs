@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor};
 
 use super::file::Family as _;
 use super::{gan, pixelcnn, unet, vae};
 use crate::nn::adam::{Adam, Settings};
 use crate::nn::build::Build;
+use crate::nn::device::device;
 use crate::nn::ema::Ema;
 use crate::nn::layer::Rows;
 use crate::nn::loss::bce_with_logits;
@@ -17,11 +18,13 @@ use crate::nn::mode::Mode;
 use crate::nn::params::Named;
 use crate::nn::rng::stream;
 
+mod composed;
+
 const TRAIN: Mode = Mode::Train { seed: 3, step: 0 };
 
 fn normals(purpose: &str, shape: &[usize]) -> Tensor {
     let data = stream(1, purpose, 0).normals(shape.iter().product());
-    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(data, shape, &device()).unwrap()
 }
 
 fn rows(purpose: &str, [n, h, w, c]: [usize; 4]) -> Rows {
@@ -149,7 +152,7 @@ fn a_vae_learns() {
         weight_decay: 0.01,
         ..Settings::default()
     };
-    let mut adam = Adam::with(settings, &named);
+    let mut adam = Adam::with(settings, &named).unwrap();
     for step in 1..=200 {
         let grads = loss().backward().unwrap();
         adam.step(step, 0.01, &named, &grads).unwrap();
@@ -195,7 +198,7 @@ fn a_pixelcnn_is_causal() {
     for site in 0..20 {
         let mut changed = values(&tokens.data);
         changed[site][1] += 1.0;
-        let data = Tensor::new(changed, &Device::Cpu).unwrap();
+        let data = Tensor::new(changed, &device()).unwrap();
         let after = values(&logits(&Rows {
             data,
             ..tokens.clone()
@@ -229,12 +232,12 @@ fn both_sides_of_a_gan_learn() {
     let of_generator = |(name, _): &(String, _)| name.starts_with(gan::GENERATOR);
     let (g, d): (Named, Named) = both.into_iter().partition(of_generator);
     assert_eq!((g.len(), d.len(), buffers.len()), (14, 4, 4));
-    let components = Tensor::new(&[0u32, 1, 2, 3, 4, 4], &Device::Cpu).unwrap();
+    let components = Tensor::new(&[0u32, 1, 2, 3, 4, 4], &device()).unwrap();
     let noise = normals("noise", &[6, 4]);
     let latents = generator.latents(&components, &noise).unwrap();
     let images = generator.forward(&latents, TRAIN).unwrap();
     assert_eq!(images.dims(), [6, 6]);
-    let real = Tensor::ones((6, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let real = Tensor::ones((6, 1), candle_core::DType::F32, &device()).unwrap();
     let loss = bce_with_logits(&judge.forward(&images).unwrap(), &real).unwrap();
     assert_learns(&g, &loss.backward().unwrap());
 
@@ -285,7 +288,10 @@ fn a_unet_learns_and_its_average_follows() {
 
     let before = values(&run(Mode::Eval));
     let mut average = Ema::new(0.75, &named).unwrap();
-    Adam::new(&named).step(1, 0.1, &named, &grads).unwrap();
+    Adam::new(&named)
+        .unwrap()
+        .step(1, 0.1, &named, &grads)
+        .unwrap();
     average.update(&named).unwrap();
     let after = values(&run(Mode::Eval));
     average.write_to(&named).unwrap();

@@ -3,13 +3,14 @@
 //! level residual blocks, with self-attention at some sides, then half the
 //! side; the way up joins what the way down left at each block.
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 use super::file::Family;
 use crate::nn::activation::Activation;
 use crate::nn::attention::{Attention, attention};
 use crate::nn::build::Build;
+use crate::nn::device::device;
 use crate::nn::dropout::{Dropout, dropout};
 use crate::nn::group_norm::{After, GroupNorm, group_norm};
 use crate::nn::layer::{Act, Kind, Layer, Rows, Window, linear};
@@ -258,7 +259,7 @@ fn waves(steps: &[u32], width: usize) -> Result<Tensor> {
         data.extend(angles.clone().map(|a| narrow(libm::sin(a))));
         data.extend(angles.map(|a| narrow(libm::cos(a))));
     }
-    Tensor::from_vec(data, (steps.len(), 2 * half), &Device::Cpu)
+    Tensor::from_vec(data, (steps.len(), 2 * half), &device())
 }
 
 /// Norm, SiLU, convolution, twice, the timestep between, around an identity

@@ -6,7 +6,7 @@ use super::decay::tanh;
 use super::simd::wide;
 
 /// Slope of the leaky ReLU below zero.
-const SLOPE: f32 = 0.01;
+pub(super) const SLOPE: f32 = 0.01;
 
 /// Rows are cut into at most so many parts, whatever the number of threads.
 const PARTS: usize = 16;

@@ -4,6 +4,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use super::composed;
 use super::decay::{logistic, tanh};
 use super::layer::{values, with_values};
 use super::pieces;
@@ -24,13 +25,17 @@ pub(crate) enum Activation {
 }
 
 /// √(2/π), and the cubic term of GELU's approximation.
-const GELU: [f32; 2] = [0.797_884_6, 0.044_715];
+pub(super) const GELU: [f32; 2] = [0.797_884_6, 0.044_715];
 
 impl Activation {
     /// # Errors
     /// When the tensor is not of f32.
     pub(crate) fn apply(self, x: &Tensor) -> Result<Tensor> {
-        x.contiguous()?.apply_op1(Apply(self))
+        let x = x.contiguous()?;
+        if composed::wanted(&x) {
+            return composed::activation::apply(self, &x);
+        }
+        x.apply_op1(Apply(self))
     }
 
     fn forward(self, x: &[f32]) -> Vec<f32> {

@@ -5,10 +5,11 @@
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, bail};
+use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, bail};
 
 use rayon::prelude::*;
 
+use super::composed;
 use super::narrow;
 use super::params::Named;
 use super::simd::wide;
@@ -47,24 +48,78 @@ pub(crate) struct Moments {
 pub(crate) struct Adam {
     settings: Settings,
     /// In the order of the parameters.
-    pub(crate) moments: Vec<Moments>,
+    moments: Vec<State>,
+}
+
+/// The moments, where the parameter is.
+enum State {
+    Host(Moments),
+    /// `[2, n]`.
+    Device(Tensor),
+}
+
+impl State {
+    fn zeros(parameter: &Var) -> Result<Self> {
+        let n = parameter.elem_count();
+        if composed::wanted(parameter) {
+            let zeros = Tensor::zeros((2, n), DType::F32, parameter.device())?;
+            return Ok(Self::Device(zeros));
+        }
+        let (m, v) = (vec![0.0; n], vec![0.0; n]);
+        Ok(Self::Host(Moments { m, v }))
+    }
 }
 
 impl Adam {
-    pub(crate) fn new(parameters: &Named) -> Self {
+    /// # Errors
+    /// None is expected, but on a full GPU.
+    pub(crate) fn new(parameters: &Named) -> Result<Self> {
         Self::with(Settings::default(), parameters)
     }
 
-    pub(crate) fn with(settings: Settings, parameters: &Named) -> Self {
-        let zeros = |n| Moments {
-            m: vec![0.0; n],
-            v: vec![0.0; n],
-        };
-        let moments = parameters.iter().map(|(_, p)| zeros(p.elem_count()));
-        Self {
+    /// # Errors
+    /// As `new`.
+    pub(crate) fn with(settings: Settings, parameters: &Named) -> Result<Self> {
+        let moments = parameters.iter().map(|(_, p)| State::zeros(p));
+        Ok(Self {
             settings,
-            moments: moments.collect(),
+            moments: moments.collect::<Result<_>>()?,
+        })
+    }
+
+    /// A copy of the moments, in the order of the parameters.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub(crate) fn export(&self) -> Result<Vec<Moments>> {
+        let copy = |state: &State| match state {
+            State::Host(moments) => Ok(moments.clone()),
+            State::Device(moments) => {
+                let [m, v] = [moments.get(0)?, moments.get(1)?];
+                Ok(Moments {
+                    m: m.to_vec1()?,
+                    v: v.to_vec1()?,
+                })
+            }
+        };
+        self.moments.iter().map(copy).collect()
+    }
+
+    /// Puts moments in place of its own.
+    ///
+    /// # Errors
+    /// When they are not those of as many values.
+    pub(crate) fn import(&mut self, moments: Vec<Moments>) -> Result<()> {
+        for (state, moments) in self.moments.iter_mut().zip(moments) {
+            match state {
+                State::Host(own) => *own = moments,
+                State::Device(own) => {
+                    let all = [moments.m, moments.v].concat();
+                    *own = Tensor::from_vec(all, own.shape(), own.device())?;
+                }
+            }
         }
+        Ok(())
     }
 
     /// Takes step number `step`, counted from 1, at this learning rate. A
@@ -87,14 +142,32 @@ impl Adam {
             let Some(grad) = grads.get(parameter) else {
                 continue;
             };
-            let update = Update {
-                betas: [beta1, beta2].map(|b| [narrow(b), narrow(1.0 - b)]),
-                kept: narrow(1.0 - learning_rate * weight_decay),
-                rate: narrow(learning_rate / correction1),
-                root_correction2: narrow(correction2.sqrt()),
-                moments: RefCell::new(moments),
-            };
-            parameter.inplace_op2(&grad.contiguous()?, &update)?;
+            let betas = [beta1, beta2].map(|b| [narrow(b), narrow(1.0 - b)]);
+            let kept = narrow(1.0 - learning_rate * weight_decay);
+            let rate = narrow(learning_rate / correction1);
+            let root_correction2 = narrow(correction2.sqrt());
+            match moments {
+                State::Host(moments) => {
+                    let update = Update {
+                        betas,
+                        kept,
+                        rate,
+                        root_correction2,
+                        moments: RefCell::new(moments),
+                    };
+                    parameter.inplace_op2(&grad.contiguous()?, &update)?;
+                }
+                State::Device(moments) => {
+                    let update = composed::optimiser::Update {
+                        betas,
+                        kept,
+                        rate,
+                        root_correction2,
+                        epsilon: EPSILON,
+                    };
+                    update.apply(parameter, moments, grad)?;
+                }
+            }
         }
         Ok(())
     }
@@ -163,12 +236,14 @@ impl InplaceOp2 for Update<'_> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Var;
 
     use super::*;
+    use crate::nn::composed::forced;
+    use crate::nn::device::device;
 
     fn quadratic(start: &[f32]) -> (Var, Named) {
-        let var = Var::from_vec(start.to_vec(), start.len(), &Device::Cpu).unwrap();
+        let var = Var::from_vec(start.to_vec(), start.len(), &device()).unwrap();
         (var.clone(), vec![("p".to_owned(), var)])
     }
 
@@ -192,7 +267,7 @@ mod tests {
             } = settings;
             let start = [0.5f32, -2.0, 3.0];
             let (var, named) = quadratic(&start);
-            let mut adam = Adam::with(settings, &named);
+            let mut adam = Adam::with(settings, &named).unwrap();
             let mut expected = start.map(f64::from);
             let (mut m, mut v) = ([0.0; 3], [0.0; 3]);
             for at in 1..=20u64 {
@@ -223,23 +298,41 @@ mod tests {
             ..Settings::default()
         };
         let (var, named) = quadratic(&[0.5, -2.0]);
-        let mut adam = Adam::with(settings, &named);
+        let mut adam = Adam::with(settings, &named).unwrap();
         let mut stored = None;
         for at in 1..=10 {
             if at == 6 {
                 let values: Vec<f32> = var.as_tensor().to_vec1().unwrap();
-                stored = Some((values, adam.moments.clone()));
+                stored = Some((values, adam.export().unwrap()));
             }
             step(&mut adam, at, &var, &named);
         }
         let (values, moments) = stored.unwrap();
         let (again, named) = quadratic(&values);
-        let mut adam = Adam::with(settings, &named);
-        adam.moments = moments;
+        let mut adam = Adam::with(settings, &named).unwrap();
+        adam.import(moments).unwrap();
         for at in 6..=10 {
             step(&mut adam, at, &again, &named);
         }
         let values = |var: &Var| var.as_tensor().to_vec1::<f32>().unwrap();
         assert_eq!(values(&var), values(&again));
+    }
+
+    #[test]
+    fn a_composed_step_is_the_same() {
+        forced::run(|| {
+            steps_follow_the_recurrences();
+            stored_moments_go_on_as_if_nothing_had_happened();
+        });
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    #[ignore = "needs a GPU"]
+    fn gpu_steps_are_the_same() {
+        crate::nn::cuda::tests::on_gpu(|| {
+            steps_follow_the_recurrences();
+            stored_moments_go_on_as_if_nothing_had_happened();
+        });
     }
 }

@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::build::Build;
+use super::composed;
 use super::gemm::{Matrix, product};
 use super::layer::{Act, Kind, Layer, Rows, values, with_values};
 use super::softmax::exponentials;
@@ -63,6 +64,9 @@ pub(super) fn attend(qkv: &Tensor, sites: usize, heads: usize) -> Result<Tensor>
             "{rows}×{columns} values are no queries, keys and values of {heads} heads at {sites} \
              sites"
         );
+    }
+    if composed::wanted(qkv) {
+        return composed::attention::attend(qkv, sites, heads);
     }
     let width = columns / 3;
     let op = Attend {

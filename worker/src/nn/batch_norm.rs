@@ -4,10 +4,12 @@
 //! Training uses the batch's statistics and moves the running ones, which are
 //! buffers; evaluation uses the running ones.
 
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, Var, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, bail};
 use rayon::prelude::*;
 
 use super::build::{Build, Init};
+use super::composed;
+use super::device::device;
 use super::layer::{values, with_values};
 use super::mode::Mode;
 use super::narrow;
@@ -51,6 +53,9 @@ impl BatchNorm {
         if width != self.weight.dim(0)? {
             bail!("{width} channels enter a norm of {}", self.weight.dim(0)?);
         }
+        if composed::wanted(&x) {
+            return self.composed(&x, mode);
+        }
         let (batch, [mean, variance]) = match mode {
             Mode::Train { .. } if rows < 2 => bail!("the variance of one row is zero"),
             Mode::Train { .. } => {
@@ -76,6 +81,29 @@ impl BatchNorm {
         x.apply_op3(&self.weight, &self.bias, op)
     }
 
+    fn composed(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let rows = x.dim(0)?;
+        let running = [&self.running_mean, &self.running_variance];
+        let (batch, moments) = match mode {
+            Mode::Train { .. } if rows < 2 => bail!("the variance of one row is zero"),
+            Mode::Train { .. } => {
+                let moments = composed::norm::moments(x)?;
+                let unbiased = rows as f64 / (rows as f64 - 1.0);
+                for ((var, batch), factor) in running.iter().zip(&moments).zip([1.0, unbiased]) {
+                    let batch = (batch.reshape(var.shape())? * (MOMENTUM * factor))?;
+                    var.set(&((var.as_tensor() * (1.0 - MOMENTUM))? + batch)?)?;
+                }
+                (true, moments)
+            }
+            Mode::Eval => {
+                let [mean, variance] = running.map(|var| var.as_detached_tensor().unsqueeze(0));
+                (false, [mean?, variance?])
+            }
+        };
+        let args = [x, &self.weight, &self.bias];
+        composed::norm::batch(args, moments, EPSILON, batch)
+    }
+
     /// Moves the running statistics, with the unbiased variance.
     fn follow(&self, [mean, variance]: &[Vec<f64>; 2], rows: f64) -> Result<()> {
         let update = |var: &Var, batch: &[f64], factor: f64| {
@@ -84,7 +112,7 @@ impl BatchNorm {
                 narrow((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * factor * batch)
             });
             let moved: Vec<f32> = moved.collect();
-            var.set(&Tensor::from_vec(moved, running.len(), &Device::Cpu)?)
+            var.set(&Tensor::from_vec(moved, running.len(), &device())?)
         };
         update(&self.running_mean, mean, 1.0)?;
         update(&self.running_variance, variance, rows / (rows - 1.0))

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use candle_core::{DType, Result, Tensor, Var, bail};
 
+use super::device::device;
 use super::layer::{Act, Kind, Layer, Plan};
 use super::layout::Layout;
 use super::params::{Named, Values};
@@ -106,7 +107,7 @@ impl Build {
         }
         let data = match &mut self.source {
             Source::Outline => {
-                return Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape);
+                return Tensor::zeros((), DType::F32, &device())?.broadcast_as(shape);
             }
             Source::Seed(seed) => draw(*seed, name, shape.iter().product(), init),
             Source::Values(values) => match values.remove(name) {
@@ -115,7 +116,7 @@ impl Build {
                 None => bail!("no values for the parameter {name}"),
             },
         };
-        Tensor::from_vec(data, shape, &Device::Cpu)
+        Tensor::from_vec(data, shape, &device())
     }
 
     /// A convolution or linear layer with PyTorch's default initialisation:
@@ -171,6 +172,8 @@ fn draw(seed: u64, name: &str, count: usize, init: Init) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
     use crate::nn::layer::linear;
     use crate::nn::params;

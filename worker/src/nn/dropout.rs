@@ -2,8 +2,9 @@
 //! probability `rate`, else divided by 1 − rate; which ones follows from
 //! (seed, layer, step).
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
+use super::device::device;
 use super::mode::Mode;
 use super::narrow;
 use super::rng::stream;
@@ -33,6 +34,6 @@ impl Dropout {
         let kept = narrow(1.0 / (1.0 - self.rate));
         let value = |_| if rng.unit() < self.rate { 0.0 } else { kept };
         let mask: Vec<f32> = (0..x.elem_count()).map(value).collect();
-        x.mul(&Tensor::from_vec(mask, x.shape(), &Device::Cpu)?)
+        x.mul(&Tensor::from_vec(mask, x.shape(), &device())?)
     }
 }

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::build::{Build, Init};
+use super::composed;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Embedding {
@@ -28,8 +29,11 @@ impl Embedding {
     pub(crate) fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let mut shape = ids.dims().to_vec();
         shape.push(self.weight.dim(1)?);
+        let ids = ids.flatten_all()?;
+        if composed::wanted(&self.weight) {
+            return composed::embedding::rows(&self.weight, &ids)?.reshape(shape);
+        }
         // Its gradient adds up where an id occurs more than once.
-        let rows = self.weight.index_select(&ids.flatten_all()?, 0)?;
-        rows.reshape(shape)
+        self.weight.index_select(&ids, 0)?.reshape(shape)
     }
 }

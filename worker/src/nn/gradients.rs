@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 
 use super::activation::Activation;
 use super::attention::{attend, attention};
 use super::batch_norm::{BatchNorm, batch_norm};
 use super::build::{Build, Init};
+use super::device::device;
 use super::dropout::dropout;
 use super::embedding::{Embedding, embedding};
 use super::group_norm::{After, GroupNorm, group_norm};
@@ -24,6 +25,8 @@ use super::pool::{Pool, pool};
 use super::rng::stream;
 use super::upsample::{double, nearest};
 
+mod composed;
+
 const TRAIN: Mode = Mode::Train { seed: 3, step: 0 };
 
 pub(crate) type Fixture = HashMap<String, Tensor>;
@@ -31,7 +34,7 @@ pub(crate) type Fixture = HashMap<String, Tensor>;
 pub(crate) fn fixture(name: &str) -> Fixture {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nn/fixtures");
     let path = folder.join(format!("{name}.safetensors"));
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+    candle_core::safetensors::load(path, &device()).unwrap()
 }
 
 fn flat(t: &Tensor) -> Vec<f32> {
@@ -131,7 +134,7 @@ fn norms_agree_with_pytorch() {
     });
     check("batchnorm_train", |x| {
         let channels = x[1].dim(0)?;
-        let running = |value: f32| Var::from_vec(vec![value; channels], channels, &Device::Cpu);
+        let running = |value: f32| Var::from_vec(vec![value; channels], channels, &device());
         let norm = BatchNorm {
             weight: x[1].clone(),
             bias: x[2].clone(),
@@ -285,7 +288,7 @@ const CASES: &[Case] = &[
     case("embedding", SMOOTH, |build| {
         let embedding = embedding(build, "a", [5, 24], Init::Normal).unwrap();
         let ids: Vec<u32> = (0..24 * 64).map(|i| i * i % 5).collect();
-        let ids = Tensor::from_vec(ids, 24 * 64, &Device::Cpu).unwrap();
+        let ids = Tensor::from_vec(ids, 24 * 64, &device()).unwrap();
         Box::new(move |x| embedding.forward(&ids)? * &x.data)
     }),
     case("mse", SMOOTH, |build| {
@@ -321,7 +324,7 @@ fn masked(build: &mut Build, mask: Mask) -> Net {
 
 fn normals(purpose: &str, shape: &[usize]) -> Tensor {
     let data = stream(2, purpose, 0).normals(shape.iter().product());
-    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(data, shape, &device()).unwrap()
 }
 
 fn rows_of_normals() -> Rows {
@@ -348,7 +351,7 @@ fn prepared(case: &Case) -> (Net, Rows, Named) {
 
 fn weights(y: &Tensor) -> Tensor {
     match y.dims() {
-        [] => Tensor::ones((), DType::F32, &Device::Cpu).unwrap(),
+        [] => Tensor::ones((), DType::F32, &device()).unwrap(),
         shape => normals("weights", shape),
     }
 }
@@ -370,7 +373,7 @@ fn gradients_are_the_slopes_of_values() {
         let loss = (&y * weights(&y)).unwrap().sum_all().unwrap();
         let grads = loss.backward().unwrap();
         for (name, var) in &named {
-            let start = Tensor::from_vec(flat(var.as_tensor()), var.shape(), &Device::Cpu).unwrap();
+            let start = Tensor::from_vec(flat(var.as_tensor()), var.shape(), &device()).unwrap();
             let grad = flat(grads.get(var).unwrap());
             let length = grad.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
             let length = length.sqrt();
@@ -421,7 +424,7 @@ fn running_statistics_follow_the_batches_and_are_used() {
     let mut build = Build::seeded(0);
     let norm = batch_norm(&mut build, "a", 2).unwrap();
     assert_eq!((build.count, build.buffers.len()), (4, 2));
-    let x = Tensor::new(&[[1f32, 10.0], [3.0, 10.0], [8.0, 13.0]], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[[1f32, 10.0], [3.0, 10.0], [8.0, 13.0]], &device()).unwrap();
     for _ in 0..2 {
         norm.forward(&x, TRAIN).unwrap();
     }
@@ -447,7 +450,7 @@ fn running_statistics_follow_the_batches_and_are_used() {
 
 #[test]
 fn dropout_keeps_the_mean_and_its_share() {
-    let x = Tensor::ones(40_000, DType::F32, &Device::Cpu).unwrap();
+    let x = Tensor::ones(40_000, DType::F32, &device()).unwrap();
     let y = flat(&dropout("a", 0.1).forward(&x, TRAIN).unwrap());
     let zeros = y.iter().filter(|v| **v == 0.0).count();
     assert!((3_700..4_300).contains(&zeros), "{zeros}");
@@ -467,7 +470,7 @@ fn masks_hide_a_site_and_what_follows_it() {
         let conv = masked_conv(&mut build, "a", 3, [2, 2], (mask, Act::None)).unwrap();
         for (name, var) in &build.parameters {
             let value = if name == "a.weight" { 0.5 } else { 0.0 };
-            let value = Tensor::new(value, &Device::Cpu).unwrap();
+            let value = Tensor::new(value, &device()).unwrap();
             let value = value.to_dtype(DType::F32).unwrap();
             var.set(
                 &value
@@ -478,7 +481,7 @@ fn masks_hide_a_site_and_what_follows_it() {
             )
             .unwrap();
         }
-        let data = Tensor::ones((6, 2), DType::F32, &Device::Cpu).unwrap();
+        let data = Tensor::ones((6, 2), DType::F32, &device()).unwrap();
         let (n, h, w) = (1, 2, 3);
         let y = flat(&conv.forward(&Rows { data, n, h, w }).unwrap().data);
         // The first site, and the second and third of the second row.
@@ -508,10 +511,10 @@ fn what_does_not_fit_is_refused() {
 /// Values are those of their formulas where f32 alone would fail.
 #[test]
 fn losses_hold_at_the_extremes() {
-    let logits = Tensor::new(&[[500f32, -500.0]], &Device::Cpu).unwrap();
+    let logits = Tensor::new(&[[500f32, -500.0]], &device()).unwrap();
     let scalar = |t: Result<Tensor>| t.unwrap().to_scalar::<f32>().unwrap();
     assert_eq!(scalar(cross_entropy(&logits, vec![0].into())), 0.0);
     assert_eq!(scalar(cross_entropy(&logits, vec![1].into())), 1000.0);
-    let targets = Tensor::new(&[[0f32, 0.0]], &Device::Cpu).unwrap();
+    let targets = Tensor::new(&[[0f32, 0.0]], &device()).unwrap();
     assert_eq!(scalar(bce_with_logits(&logits, &targets)), 250.0);
 }

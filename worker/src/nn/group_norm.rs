@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::activation::silu_slope;
 use super::build::{Build, Init};
+use super::composed;
 use super::decay::logistic;
 use super::layer::{Rows, values, with_values};
 use super::narrow;
@@ -59,13 +60,23 @@ impl GroupNorm {
     /// # Errors
     /// When the input has another number of channels.
     pub(crate) fn forward(&self, x: &Rows) -> Result<Rows> {
+        let data = x.data.contiguous()?;
+        if composed::wanted(&data) {
+            let norm = composed::norm::Groups {
+                groups: self.groups,
+                sites: x.h * x.w,
+                silu: self.after == After::Silu,
+                epsilon: EPSILON,
+            };
+            let data = composed::norm::group(norm, [&data, &self.weight, &self.bias])?;
+            return Ok(Rows { data, ..*x });
+        }
         let op = Fused {
             groups: self.groups,
             sites: x.h * x.w,
             after: self.after,
             statistics: OnceLock::new(),
         };
-        let data = x.data.contiguous()?;
         Ok(Rows {
             data: data.apply_op3(&self.weight, &self.bias, op)?,
             ..*x

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::composed;
 use super::layer::{values, with_values};
 use super::narrow;
 
@@ -28,6 +29,9 @@ struct Divergence {
 /// # Errors
 /// When there are not as many rows as targets.
 pub(crate) fn divergence(logits: &Tensor, targets: Arc<[Target]>) -> Result<Tensor> {
+    if composed::wanted(logits) {
+        return composed::loss::divergence(logits, &targets);
+    }
     logits.apply_op1(Divergence { targets })
 }
 
@@ -89,6 +93,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nn::composed::forced;
+    use crate::nn::device::device;
 
     fn targets(counts: &[[u8; 4]]) -> Arc<[Target]> {
         let total: f64 = counts.iter().flatten().map(|c| f64::from(*c)).sum();
@@ -143,5 +149,35 @@ mod tests {
             }
             prop_assert!(value(&tensor(&optimal), &targets).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn a_composed_divergence_is_the_same() {
+        let counts = targets(&[[1, 0, 3, 2], [5, 8, 0, 0], [1, 1, 1, 1]]);
+        let logits: Vec<f32> = (0u8..12)
+            .map(|i| f32::from(i * 7 % 12) * 0.3 - 1.5)
+            .collect();
+        let gradient = || {
+            let logits = Tensor::from_slice(&logits, (3, 4), &device()).unwrap();
+            let var = Var::from_tensor(&logits).unwrap();
+            let loss = divergence(var.as_tensor(), counts.clone()).unwrap();
+            let grads = loss.backward().unwrap();
+            let grad = grads.get(&var).unwrap().flatten_all().unwrap();
+            let mut values: Vec<f32> = grad.to_vec1().unwrap();
+            values.push(loss.to_scalar().unwrap());
+            values
+        };
+        let (fused, composed) = (gradient(), forced::run(gradient));
+        for (fused, composed) in fused.iter().zip(&composed) {
+            assert!((fused - composed).abs() < 1e-6, "{fused} {composed}");
+        }
+        // At the optimum, zero to the same digits.
+        let optimal = Tensor::new(
+            &[[0f32, -60.0, narrow(3f64.ln()), narrow(2f64.ln())]],
+            &device(),
+        );
+        let one = targets(&[[1, 0, 3, 2]]);
+        let value = forced::run(|| value(&optimal.unwrap(), &one));
+        assert!(value.abs() < 1e-6, "{value}");
     }
 }

@@ -9,6 +9,8 @@
 use candle_core::{Result, Tensor, bail};
 
 pub(crate) use super::act::Act;
+use super::composed;
+use super::composed::conv::Map;
 use super::fused::Fused;
 pub(super) use super::fused::{values, with_values};
 use super::unfold::Unfold;
@@ -164,18 +166,34 @@ impl Layer {
         let Some([h, w]) = self.plan.out_sides([x.h, x.w]) else {
             bail!("images of {}×{} are too small for {kind:?}", x.h, x.w);
         };
-        let op = match kind {
+        // The window, the channels on its narrow side, and which side enters.
+        let windowed = match kind {
             Kind::Conv(window) if !window.is_pointwise() => {
                 let unfold = unfold(window, inputs, [x.h, x.w], [h, w])?;
-                Fused::windowed(unfold, outputs, false, x.n, act)
+                Some((unfold, outputs, false))
             }
             Kind::Transposed(window) if !window.is_pointwise() => {
                 let unfold = unfold(window, outputs, [h, w], [x.h, x.w])?;
-                Fused::windowed(unfold, inputs, true, x.n, act)
+                Some((unfold, inputs, true))
             }
-            Kind::Linear | Kind::Conv(_) | Kind::Transposed(_) => {
-                Fused::linear(inputs, outputs, x.n * h * w, act)
+            Kind::Linear | Kind::Conv(_) | Kind::Transposed(_) => None,
+        };
+        if composed::wanted(&x.data) {
+            let map = windowed.map_or(Map::Linear, |(unfold, _, transposed)| {
+                Map::Window(composed::conv::Window {
+                    unfold,
+                    images: x.n,
+                    transposed,
+                })
+            });
+            let data = composed::conv::layer(map, act, [&x.data, &self.weight, &self.bias])?;
+            return Ok(Rows { data, n: x.n, h, w });
+        }
+        let op = match windowed {
+            Some((unfold, narrow, transposed)) => {
+                Fused::windowed(unfold, narrow, transposed, x.n, act)
             }
+            None => Fused::linear(inputs, outputs, x.n * h * w, act),
         };
         let data = x.data.apply_op3(&self.weight, &self.bias, op)?;
         Ok(Rows { data, n: x.n, h, w })

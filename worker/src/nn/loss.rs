@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::composed;
 use super::decay::{decay, logistic};
 use super::layer::{values, with_values};
 use super::narrow;
@@ -35,6 +36,12 @@ pub(crate) fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tenso
 fn pairs(x: &Tensor, y: &Tensor, op: Pairs) -> Result<Tensor> {
     if x.shape() != y.shape() || x.elem_count() == 0 {
         bail!("a loss of {:?} against {:?}", x.shape(), y.shape());
+    }
+    if composed::wanted(x) {
+        return match op {
+            Pairs::Square => composed::loss::mse(x, y),
+            Pairs::Bernoulli => composed::loss::bernoulli(x, y),
+        };
     }
     x.contiguous()?.apply_op2(&y.contiguous()?, op)
 }
@@ -110,6 +117,9 @@ pub(crate) fn cross_entropy(logits: &Tensor, classes: Arc<[u32]>) -> Result<Tens
     let (rows, width) = logits.dims2()?;
     if rows == 0 || rows != classes.len() || classes.iter().any(|k| *k as usize >= width) {
         bail!("{} classes for {rows}×{width} logits", classes.len());
+    }
+    if composed::wanted(logits) {
+        return composed::loss::cross_entropy(logits, &classes);
     }
     logits.contiguous()?.apply_op1(CrossEntropy { classes })
 }

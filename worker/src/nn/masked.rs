@@ -2,9 +2,10 @@
 //! from those before it in raster order. The whole site is masked: its
 //! channels are one token, not a sequence.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::build::Build;
+use super::device::device;
 use super::layer::{Act, Kind, Layer, Rows, Window};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(crate) fn masked_conv(
     let size = inputs * outputs;
     let value = |at: usize| if at / size < seen { 1.0f32 } else { 0.0 };
     let values: Vec<f32> = (0..kernel * kernel * size).map(value).collect();
-    let mask = Tensor::from_vec(values, layer.weight.shape(), &Device::Cpu)?;
+    let mask = Tensor::from_vec(values, layer.weight.shape(), &device())?;
     Ok(MaskedConv { layer, mask })
 }
 

@@ -18,7 +18,11 @@ pub(crate) mod adam;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod build;
+pub(crate) mod composed;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod decay;
+pub(crate) mod device;
 pub(crate) mod dropout;
 pub(crate) mod ema;
 pub(crate) mod embedding;

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Result, Var};
+use candle_core::{Result, Var};
 
+use super::device::device;
 use super::layer::{Layer, Plan};
 use super::rng::stream;
 
@@ -59,7 +60,7 @@ pub(crate) fn layers(
             let Some(v) = values.remove(&name) else {
                 candle_core::bail!("no values for the parameter {name}");
             };
-            let var = Var::from_vec(v.data, v.shape, &Device::Cpu)?;
+            let var = Var::from_vec(v.data, v.shape, &device())?;
             named.push((name, var.clone()));
             Ok(var.as_tensor().clone())
         };

@@ -4,6 +4,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::composed;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
 
@@ -14,6 +15,10 @@ pub(crate) fn add_per_image(x: &Rows, each: &Tensor) -> Result<Rows> {
     let ((rows, width), (images, channels)) = (x.data.dims2()?, each.dims2()?);
     if sites == 0 || width == 0 || rows != images * sites || width != channels {
         bail!("{images}×{channels} values for {rows}×{width} at {sites} sites an image");
+    }
+    if composed::wanted(&x.data) {
+        let data = composed::sites::add_per_image(&x.data, each, sites)?;
+        return Ok(Rows { data, ..*x });
     }
     let op = PerImage { sites };
     let data = x.data.contiguous()?.apply_op2(&each.contiguous()?, op)?;

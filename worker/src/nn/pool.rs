@@ -5,8 +5,10 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::composed;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
+use super::unfold::Unfold;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pool {
@@ -24,6 +26,22 @@ pub(crate) fn pool(kind: Pool, x: &Rows, kernel: usize, stride: usize) -> Result
         bail!("windows of {kernel} by {stride} on {rows} rows of {n} images of {h}×{w}");
     }
     let [h, w] = [x.h, x.w].map(|side| (side - kernel) / stride + 1);
+    if composed::wanted(&x.data) {
+        let unfold = Unfold {
+            h: x.h,
+            w: x.w,
+            channels: width,
+            groups: 1,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [0; 2],
+            dilation: [1; 2],
+            out_h: h,
+            out_w: w,
+        };
+        let data = composed::sites::pool(kind, unfold, x.n, &x.data)?;
+        return Ok(Rows { data, n: x.n, h, w });
+    }
     let op = Windows {
         kind,
         images: x.n,

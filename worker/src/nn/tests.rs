@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 
+use super::device::device;
 use super::layer::{Act, Kind, Layer, Plan, Rows, Window};
 use super::layout::Layout;
 use super::params::Values;
+
+mod composed;
 
 struct Case {
     name: &'static str,
@@ -202,7 +205,7 @@ fn layers_agree_with_pytorch() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nn/fixtures");
     for case in CASES {
         let path = folder.join(format!("{}.safetensors", case.name));
-        let t = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+        let t = candle_core::safetensors::load(path, &device()).unwrap();
         let x = to_rows(case.kind, &t["in0"]);
         let weight = to_weight(case.kind, &t["in1"]);
         assert_exports_as(case, &weight, &t["in1"]);
@@ -214,7 +217,7 @@ fn layers_agree_with_pytorch() {
         };
         let bias = t.get("in2").cloned();
         let bias =
-            bias.unwrap_or_else(|| Tensor::zeros(outputs, weight.dtype(), &Device::Cpu).unwrap());
+            bias.unwrap_or_else(|| Tensor::zeros(outputs, weight.dtype(), &device()).unwrap());
         let var = |t: &Tensor| Var::from_tensor(t).unwrap();
         let (xv, wv, bv) = (var(&x.data), var(&weight), var(&bias));
         let plan = Plan {
@@ -266,16 +269,16 @@ fn activations_have_the_slope_of_their_values() {
                 outputs: 1,
                 act,
             },
-            weight: Tensor::new(&[[0.7f32]], &Device::Cpu).unwrap(),
-            bias: Tensor::new(&[bias], &Device::Cpu).unwrap(),
+            weight: Tensor::new(&[[0.7f32]], &device()).unwrap(),
+            bias: Tensor::new(&[bias], &device()).unwrap(),
         };
         for x in [-1.3f32, 0.8] {
             let at = |x: f32| {
-                let x = Tensor::new(&[[x]], &Device::Cpu).unwrap();
+                let x = Tensor::new(&[[x]], &device()).unwrap();
                 let y = super::layer::linear(&layer(0.1), &x).unwrap();
                 y.sum_all().unwrap().to_scalar::<f32>().unwrap()
             };
-            let var = Var::new(&[[x]], &Device::Cpu).unwrap();
+            let var = Var::new(&[[x]], &device()).unwrap();
             let y = super::layer::linear(&layer(0.1), var.as_tensor()).unwrap();
             let grads = y.sum_all().unwrap().backward().unwrap();
             let grad = grads.get(&var).unwrap().sum_all().unwrap();

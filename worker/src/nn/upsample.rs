@@ -4,6 +4,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::composed;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
 
@@ -26,6 +27,10 @@ pub(super) fn nearest(x: &Rows, h: usize, w: usize) -> Result<Rows> {
             x.h,
             x.w
         );
+    }
+    if composed::wanted(&x.data) {
+        let data = composed::sites::nearest(&x.data, x.n, [x.h, x.w], [h, w])?;
+        return Ok(Rows { data, n: x.n, h, w });
     }
     let op = Nearest {
         images: x.n,

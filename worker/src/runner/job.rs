@@ -48,6 +48,8 @@ pub(crate) fn run(
         let metrics = run(&mut context)?;
         Ok((metrics, context.resumed_from()))
     };
+    #[cfg(test)]
+    let stage = crate::nn::composed::forced::carried(crate::nn::device::within::carried(stage));
     let result = thread::Builder::new()
         .name("stage".to_owned())
         .stack_size(STACK)

@@ -19,14 +19,17 @@ use std::thread;
 use std::time::Duration;
 
 use self::protocol::{FromRunner, Job, ToRunner};
+use crate::devices;
 
 /// What the agent decides for its runner.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunnerSettings {
     /// Threads for tensor work. The agent also sets `RAYON_NUM_THREADS`, since
     /// the matrix products of candle read it.
     pub threads: usize,
     pub checkpoint_seconds: f64,
+    /// UUID of the GPU to compute on; none is the CPU.
+    pub gpu: Option<String>,
 }
 
 impl Default for RunnerSettings {
@@ -34,6 +37,7 @@ impl Default for RunnerSettings {
         Self {
             threads: 1,
             checkpoint_seconds: 30.0,
+            gpu: None,
         }
     }
 }
@@ -44,23 +48,32 @@ const BAD_MESSAGE: i32 = 2;
 
 /// Runs jobs until standard input closes, and then ends the process at once.
 #[must_use]
-pub fn main(settings: RunnerSettings) -> ExitCode {
+pub fn main(settings: &RunnerSettings) -> ExitCode {
     let threads = settings.threads.max(1);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     if let Err(error) = pool.build_global() {
         tracing::warn!(%error, "the thread pool keeps its size");
     }
+    let device = match settings.gpu.as_deref().map(devices::open) {
+        None => "cpu".to_owned(),
+        Some(Ok(device)) => device,
+        Some(Err(why)) => {
+            tracing::error!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
     job::note_panics();
     let checkpoint_every =
         Duration::try_from_secs_f64(settings.checkpoint_seconds.max(0.0)).unwrap_or(Duration::MAX);
     let (jobs, queue) = channel();
     thread::spawn(move || listen(&jobs));
-    send(&FromRunner::Ready {
-        device: "cpu".to_owned(),
-        threads,
-    });
+    send(&FromRunner::Ready { device, threads });
     for (job, stop) in queue {
+        #[cfg(feature = "cuda")]
+        let watch = settings.gpu.clone().map(devices::monitor::start);
         let last = job::run(job, stop, checkpoint_every, Box::new(|m| send(&m)));
+        #[cfg(feature = "cuda")]
+        watch.into_iter().for_each(devices::monitor::Watch::end);
         send(&last);
     }
     ExitCode::SUCCESS

@@ -4,7 +4,7 @@
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::DiffusionSpec;
-use candle_core::{Device, Result as Tensors, Tensor};
+use candle_core::{Result as Tensors, Tensor};
 
 use super::training::{self, Batch, Group, Objective, Plan};
 use super::{parameters, spec};
@@ -13,6 +13,7 @@ use crate::data::images::Images;
 use crate::models::diffusion::{Arch, Diffusion};
 use crate::models::file::Model;
 use crate::models::unet;
+use crate::nn::device::device;
 use crate::nn::layer::Rows;
 use crate::nn::mode::Mode;
 use crate::nn::rng::stream;
@@ -102,7 +103,7 @@ impl Objective for Denoising<'_> {
         let steps = (0..n).map(|_| rng.below(net.timesteps() as u64));
         let steps: Vec<u32> = steps.filter_map(|t| u32::try_from(t).ok()).collect();
         let noise = rng.normals(rows.data.elem_count());
-        let noise = Tensor::from_vec(noise, rows.data.shape(), &Device::Cpu)?;
+        let noise = Tensor::from_vec(noise, rows.data.shape(), &device())?;
         let seed = self.seed;
         net.loss(&rows, &steps, &noise, Mode::Train { seed, step })
     }

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
-use candle_core::{DType, Device, Result as Tensors, Tensor, Var, bail};
+use candle_core::{DType, Result as Tensors, Tensor, Var, bail};
 
 use super::training::{self, Batch, Group, Objective, Plan};
 use super::{parameters, spec};
@@ -14,6 +14,7 @@ use crate::data::dataset;
 use crate::models::file::Model;
 use crate::models::gan::{Arch, GENERATOR, Gan};
 use crate::nn::adam::Settings;
+use crate::nn::device::device;
 use crate::nn::loss::bce_with_logits;
 use crate::nn::mode::Mode;
 use crate::nn::rng::stream;
@@ -35,7 +36,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
         discriminator: spec.discriminator.clone(),
     };
     let model = Model::<Gan>::fresh(arch, context.seed())?;
-    let images = Tensor::from_slice(&train.data, (train.n, train.size()), &Device::Cpu);
+    let images = Tensor::from_slice(&train.data, (train.n, train.size()), &device());
     let optimiser = Settings {
         betas: [spec.beta1, 0.999],
         ..Settings::default()
@@ -95,13 +96,13 @@ impl Game<'_> {
         let arch = &self.model.arch;
         let mut rng = stream(self.seed, "latents", step);
         let noise = rng.normals(n * arch.latent);
-        let noise = Tensor::from_vec(noise, (n, arch.latent), &Device::Cpu)?;
+        let noise = Tensor::from_vec(noise, (n, arch.latent), &device())?;
         if arch.components == 0 {
             return Ok(noise);
         }
         let components = (0..n).map(|_| rng.below(arch.components as u64));
         let components: Vec<u32> = components.filter_map(|k| u32::try_from(k).ok()).collect();
-        let components = Tensor::from_vec(components, n, &Device::Cpu)?;
+        let components = Tensor::from_vec(components, n, &device())?;
         self.model.net.generator.latents(&components, &noise)
     }
 
@@ -115,7 +116,7 @@ impl Game<'_> {
         let fakes = self.model.net.generator.forward(&latents, train)?;
         *self.fakes.borrow_mut() = Some(fakes.detach());
         let verdict = self.model.net.discriminator.forward(&fakes)?;
-        bce_with_logits(&verdict, &Tensor::ones((n, 1), DType::F32, &Device::Cpu)?)
+        bce_with_logits(&verdict, &Tensor::ones((n, 1), DType::F32, &device())?)
     }
 
     /// The mean of the losses on real images and on fakes.
@@ -128,10 +129,7 @@ impl Game<'_> {
         let both = Tensor::cat(&[&real, &fakes], 0)?;
         let verdict = self.model.net.discriminator.forward(&both)?;
         let truth: Vec<f32> = (0..2 * n).map(|i| if i < n { 1.0 } else { 0.0 }).collect();
-        bce_with_logits(
-            &verdict,
-            &Tensor::from_vec(truth, (2 * n, 1), &Device::Cpu)?,
-        )
+        bce_with_logits(&verdict, &Tensor::from_vec(truth, (2 * n, 1), &device())?)
     }
 }
 

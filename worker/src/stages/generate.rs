@@ -3,7 +3,7 @@
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::GenerateSpec;
-use candle_core::{Device, Result as Tensors, Tensor};
+use candle_core::{Result as Tensors, Tensor};
 
 use super::spec;
 use crate::data::images::Images;
@@ -15,6 +15,7 @@ use crate::models::file::{Family, Model};
 use crate::models::gan::Gan;
 use crate::models::vae::Vae;
 use crate::nn::activation::Activation;
+use crate::nn::device::device;
 use crate::nn::layer::Rows;
 use crate::nn::mode::Mode;
 use crate::nn::narrow;
@@ -114,7 +115,7 @@ fn normals(streams: &mut [Stream], width: usize, scale: f64) -> Tensors<Tensor> 
         values.map(|v| narrow(scale) * v).collect::<Vec<f32>>()
     };
     let data: Vec<f32> = streams.iter_mut().flat_map(scaled).collect();
-    Tensor::from_vec(data, (streams.len(), width), &Device::Cpu)
+    Tensor::from_vec(data, (streams.len(), width), &device())
 }
 
 /// Images of logits `[n, pixels]`, as large as `like`.
@@ -165,7 +166,7 @@ fn of_gan(
             let component = |rng: &mut Stream| u32::try_from(rng.below(arch.components as u64));
             let components = streams.iter_mut().map(component);
             let components: Vec<u32> = components.collect::<Result<_, _>>().unwrap_or_default();
-            let components = Tensor::from_vec(components, streams.len(), &Device::Cpu)?;
+            let components = Tensor::from_vec(components, streams.len(), &device())?;
             generator.latents(&components, &normals(streams, arch.latent, 1.0)?)?
         };
         let images = generator.forward(&latents, Mode::Eval)?;

@@ -2,13 +2,14 @@
 
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
-use candle_core::{Device, Result as Tensors, Tensor};
+use candle_core::{Result as Tensors, Tensor};
 
 use super::training::{self, Batch, Group, Objective, Plan};
 use super::{parameters, spec};
 use crate::data::tokens::Tokens;
 use crate::models::file::Model;
 use crate::models::pixelcnn::{Arch, PixelCnn};
+use crate::nn::device::device;
 use crate::nn::layer::Rows;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
@@ -58,8 +59,8 @@ impl<'a> Likelihood<'a> {
         let shape = (n, latents.size());
         Ok(Self {
             group: [Group::all(model.parameters.clone())],
-            bits: Tensor::from_vec(latents.data, shape, &Device::Cpu)?,
-            tokens: Tensor::from_slice(&tokens.data, (n, tokens.sites()), &Device::Cpu)?,
+            bits: Tensor::from_vec(latents.data, shape, &device())?,
+            tokens: Tensor::from_slice(&tokens.data, (n, tokens.sites()), &device())?,
             model,
         })
     }

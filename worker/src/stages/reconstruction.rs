@@ -3,12 +3,13 @@
 
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
-use candle_core::{Device, Result as Tensors, Tensor};
+use candle_core::{Result as Tensors, Tensor};
 
 use super::training::{Batch, Group, Objective};
 use crate::data::images::Images;
 use crate::metrics::{self, Budget, Subject};
 use crate::models::autoencoder::{Autoencoder, Latents};
+use crate::nn::device::device;
 use crate::nn::layer::Rows;
 use crate::nn::noise;
 use crate::nn::rng::stream;
@@ -51,7 +52,7 @@ impl<'a> Reconstruction<'a> {
         let shape = (latents.n, latents.size());
         Ok(Self {
             group: [Group::all(model.decoder_named.clone())],
-            latents: Some(Tensor::from_slice(&latents.data, shape, &Device::Cpu)?),
+            latents: Some(Tensor::from_slice(&latents.data, shape, &device())?),
             curve_latents: Some(latents.first(CURVE_IMAGES)),
             ..Self::of_all(model, train, seed)?
         })
@@ -85,7 +86,7 @@ impl Objective for Reconstruction<'_> {
         if arch.noise.sigma > 0.0 {
             let mut rng = stream(self.seed, "noise", step);
             let noise = noise::draw(&arch.noise, &mut rng, z.data.elem_count());
-            z.data = (&z.data + Tensor::from_vec(noise, z.data.shape(), &Device::Cpu)?)?;
+            z.data = (&z.data + Tensor::from_vec(noise, z.data.shape(), &device())?)?;
         }
         let error = (self.model.decode(&z)?.data - &x.data)?.sqr()?.sum_all()?;
         error / x.n as f64

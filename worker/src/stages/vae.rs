@@ -2,7 +2,7 @@
 
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
-use candle_core::{Device, Result as Tensors, Tensor};
+use candle_core::{Result as Tensors, Tensor};
 
 use super::training::{self, Batch, Group, Objective, Plan};
 use super::{parameters, spec};
@@ -11,6 +11,7 @@ use crate::data::images::Images;
 use crate::metrics;
 use crate::models::file::Model;
 use crate::models::vae::{Arch, Vae};
+use crate::nn::device::device;
 use crate::nn::rng::stream;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
@@ -55,7 +56,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
 /// `[n, pixels]` in [0, 1].
 fn units(images: &Images) -> Tensors<Tensor> {
     let data: Vec<f32> = images.data.iter().map(|x| 0.5 * (x + 1.0)).collect();
-    Tensor::from_vec(data, (images.n, images.size()), &Device::Cpu)
+    Tensor::from_vec(data, (images.n, images.size()), &device())
 }
 
 /// The negative bound on the likelihood, in nats an image.
@@ -88,7 +89,7 @@ impl Objective for Bound<'_> {
         let images = batch.of(&self.images)?;
         let shape = (images.dim(0)?, self.model.arch.latent);
         let noise = stream(self.seed, "noise", step).normals(shape.0 * shape.1);
-        let noise = Tensor::from_vec(noise, shape, &Device::Cpu)?;
+        let noise = Tensor::from_vec(noise, shape, &device())?;
         self.model.net.loss(&images, &noise, self.noise_scale)
     }
 

@@ -81,6 +81,13 @@ fn run(job: &Job, lines: &mut Lines<StdinLock<'static>>) {
                 });
                 return;
             }
+            "full" => {
+                say(&FromRunner::Failed {
+                    attempt,
+                    failure: Failure::new(FailureClass::OutOfMemory, "the GPU is full"),
+                });
+                return;
+            }
             "resume" => {
                 let state = std::fs::read_to_string(job.checkpoint.as_ref().unwrap()).unwrap();
                 assert_eq!(state, "state");

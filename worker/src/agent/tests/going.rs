@@ -181,3 +181,25 @@ async fn a_killed_runner_is_lost_and_replaced() {
     peer.ack(next).await;
     worker.end().await.unwrap();
 }
+
+/// Its memory may be in pieces, its CUDA context spoilt.
+#[tokio::test]
+async fn a_runner_whose_gpu_failed_is_replaced() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&coordinator, |_| {});
+    let (mut peer, _) = coordinator.welcome().await;
+    let mut pids = Vec::new();
+    for index in [1, 2] {
+        let task = stage(index, "");
+        let attempt = peer.assign(&task, 1).await;
+        peer.commit().await;
+        peer.ack(attempt).await;
+        pids.push(pid(&worker.manifest(&task.key).await.unwrap()));
+        let full = peer.assign(&noop(10 + index, "full"), 1).await;
+        let (attempt, failure) = peer.failure().await;
+        assert_eq!((attempt, failure.class), (full, FailureClass::OutOfMemory));
+        peer.ack(attempt).await;
+    }
+    assert_ne!(pids[0], pids[1]);
+    worker.end().await.unwrap();
+}

@@ -5,11 +5,12 @@
 //! zeros), then the site one-hot if sites have conditionals of their own.
 //! Output: `[contexts, K]` logits.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::file::Arch;
 use super::window::PAD;
 use crate::data::tokens::signs;
+use crate::nn::device::device;
 use crate::nn::layer::{Act, Kind, Layer, Plan, linear};
 
 /// Layers of the network of an architecture.
@@ -55,7 +56,7 @@ pub(crate) fn features<'a>(
             data.extend((0..sites).map(|s| if s == site { 1.0 } else { 0.0 }));
         }
     }
-    Tensor::from_vec(data, (n, width), &Device::Cpu)
+    Tensor::from_vec(data, (n, width), &device())
 }
 
 /// Logits of features.

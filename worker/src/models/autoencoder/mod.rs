@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ablate_proto::failure::Failure;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 pub(crate) use arch::Arch;
 
 use super::family;
 use crate::data::images::Images;
+use crate::nn::device::device;
 use crate::nn::layer::{Layer, Rows};
 use crate::nn::params::{self, Named, Values};
 use crate::runner::failure::OrFail as _;
@@ -211,7 +212,7 @@ impl Autoencoder {
 /// When the values are not those of `n` latents.
 pub(crate) fn latent_rows(values: &[f32], n: usize, arch: &Arch) -> Result<Rows> {
     let (side, channels) = (arch.latent_side(), arch.latent_channels);
-    let data = Tensor::from_slice(values, (n * side * side, channels), &Device::Cpu)?;
+    let data = Tensor::from_slice(values, (n * side * side, channels), &device())?;
     Ok(Rows {
         data,
         n,

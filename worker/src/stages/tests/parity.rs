@@ -61,3 +61,16 @@ fn trainings_follow_pytorch_for_two_hundred_steps() {
         }
     }
 }
+
+/// As a GPU computes them.
+#[test]
+fn composed_trainings_follow_pytorch_too() {
+    crate::nn::composed::forced::run(trainings_follow_pytorch_for_two_hundred_steps);
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+#[ignore = "needs a GPU"]
+fn gpu_trainings_follow_pytorch_too() {
+    crate::nn::cuda::tests::on_gpu(trainings_follow_pytorch_for_two_hundred_steps);
+}

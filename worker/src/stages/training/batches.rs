@@ -1,8 +1,9 @@
 //! Batches from (seed, epoch): an epoch takes each example at most once.
 
-use candle_core::{Device, Result as Tensors, Tensor};
+use candle_core::{Result as Tensors, Tensor};
 
 use super::Plan;
+use crate::nn::device::device;
 use crate::nn::rng::stream;
 
 /// Which examples a step is about.
@@ -75,7 +76,7 @@ impl Batches {
         let indices: Vec<u32> = chosen.filter_map(|i| u32::try_from(*i).ok()).collect();
         self.epoch = Some((epoch, order));
         let count = indices.len();
-        Ok(Batch::Some(Tensor::from_vec(indices, count, &Device::Cpu)?))
+        Ok(Batch::Some(Tensor::from_vec(indices, count, &device())?))
     }
 }
 

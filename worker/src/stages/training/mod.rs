@@ -17,6 +17,7 @@ pub(super) use batches::Batch;
 use batches::Batches;
 
 use crate::nn::adam::{Adam, Settings};
+use crate::nn::device::device;
 use crate::nn::ema::Ema;
 use crate::nn::params::Named;
 use crate::runner::context::Context;
@@ -35,6 +36,19 @@ pub(super) struct Plan {
     pub(super) log_every: u64,
     /// Decay of the moving averages of the first group's parameters.
     pub(super) average: Option<f64>,
+}
+
+/// A GPU is waited for at every so many steps: meanwhile work is queued.
+const READ_EVERY: u64 = 50;
+
+impl Plan {
+    /// Whether the loss of a step, numbered from 1, is looked at.
+    fn reads(&self, step: u64) -> bool {
+        device().is_cpu()
+            || step.is_multiple_of(self.log_every)
+            || step.is_multiple_of(READ_EVERY)
+            || step == self.steps
+    }
 }
 
 /// Parameters with a loss and an optimiser of their own.
@@ -92,7 +106,11 @@ pub(super) fn train(
     plan: Plan,
     objective: &impl Objective,
 ) -> Result<Option<Ema>, Failure> {
-    let mut players: Vec<_> = objective.groups().iter().map(Player::new).collect();
+    let mut players: Vec<Player<'_>> = objective
+        .groups()
+        .iter()
+        .map(Player::new)
+        .collect::<Result<_, _>>()?;
     let mut average = averages(plan, objective)?;
     let mut batches = Batches::new(plan, context.seed());
     let mut step = 0;
@@ -148,12 +166,13 @@ fn averages(plan: Plan, objective: &impl Objective) -> Result<Option<Ema>, Failu
 }
 
 impl<'a> Player<'a> {
-    fn new(group: &'a Group) -> Self {
-        Self {
-            adam: Adam::with(group.optimiser, &group.parameters),
+    fn new(group: &'a Group) -> Result<Self, Failure> {
+        let adam = Adam::with(group.optimiser, &group.parameters);
+        Ok(Self {
+            adam: adam.or_bug("making room for moments")?,
             group,
             loss: 0.0,
-        }
+        })
     }
 
     /// One step, numbered from 0.
@@ -167,7 +186,9 @@ impl<'a> Player<'a> {
         let doing = || format!("training step {}", step + 1);
         let parameters = &self.group.parameters;
         let loss = loss().or_bug(&doing())?;
-        self.loss = loss.to_scalar::<f32>().or_bug(&doing())?;
+        if !checked || plan.reads(step + 1) {
+            self.loss = loss.to_scalar::<f32>().or_bug(&doing())?;
+        }
         if !self.loss.is_finite() {
             let place = finite::place(parameters).or_bug(&doing())?;
             let (name, value) = (self.group.loss, self.loss);

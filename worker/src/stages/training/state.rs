@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use ablate_proto::failure::Failure;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 
 use super::Player;
 use crate::data::arrays::Array;
+use crate::nn::adam::Moments;
+use crate::nn::device::device;
 use crate::nn::ema::Ema;
 use crate::nn::params::{self, Values};
 use crate::runner::checkpoint::Saved;
@@ -38,13 +40,15 @@ pub(super) fn of(
         arrays.insert(format!("{which}.{name}"), array);
     };
     for player in players {
-        for (named, moments) in player.group.parameters.iter().zip(&player.adam.moments) {
+        let moments = player.adam.export().or_bug("copying moments")?;
+        for (named, moments) in player.group.parameters.iter().zip(&moments) {
             put("m", named, &moments.m);
             put("v", named, &moments.v);
         }
     }
     if let (Some(average), Some(first)) = (average, players.first()) {
-        for (named, average) in first.group.parameters.iter().zip(&average.averages) {
+        let averages = average.export().or_bug("copying averages")?;
+        for (named, average) in first.group.parameters.iter().zip(&averages) {
             put("e", named, average);
         }
     }
@@ -87,14 +91,19 @@ pub(super) fn restore(
     for player in players.iter_mut() {
         let parameters = &player.group.parameters;
         set("p", parameters, &mut all)?;
-        for ((name, _), moments) in parameters.iter().zip(&mut player.adam.moments) {
-            moments.m = take("m", name, &mut all);
-            moments.v = take("v", name, &mut all);
+        let mut moments = Vec::with_capacity(parameters.len());
+        for (name, _) in parameters {
+            moments.push(Moments {
+                m: take("m", name, &mut all),
+                v: take("v", name, &mut all),
+            });
         }
+        player.adam.import(moments).or_bug("restoring moments")?;
     }
     if let (Some(average), Some(first)) = (average, players.first()) {
-        let names = first.group.parameters.iter().zip(&mut average.averages);
-        names.for_each(|((name, _), average)| *average = take("e", name, &mut all));
+        let names = first.group.parameters.iter();
+        let averages = names.map(|(name, _)| take("e", name, &mut all)).collect();
+        average.import(averages).or_bug("restoring averages")?;
     }
     Ok(saved.step)
 }
@@ -103,7 +112,7 @@ fn set(which: &str, vars: &Vars, all: &mut BTreeMap<String, Values>) -> Result<(
     let doing = "restoring parameters";
     for (name, var) in vars {
         let data = take(which, name, all);
-        let values = Tensor::from_vec(data, var.dims(), &Device::Cpu).or_bug(doing)?;
+        let values = Tensor::from_vec(data, var.dims(), &device()).or_bug(doing)?;
         var.set(&values).or_bug(doing)?;
     }
     Ok(())
