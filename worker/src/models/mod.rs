@@ -4,37 +4,9 @@
 
 pub(crate) mod arvm;
 pub(crate) mod autoencoder;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for a stage that trains a GAN (E12); none does yet"
-    )
-)]
 pub(crate) mod gan;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for a stage that trains a PixelCNN prior (E7); none does yet"
-    )
-)]
 pub(crate) mod pixelcnn;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for a stage that trains a diffusion model (E13); none does yet"
-    )
-)]
 pub(crate) mod unet;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for a stage that trains a VAE (E10); none does yet"
-    )
-)]
 pub(crate) mod vae;
 
 /// The file of a model in its artefact.
