@@ -34,20 +34,15 @@ impl Activation {
     }
 
     fn forward(self, x: &[f32]) -> Vec<f32> {
-        fn each(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-            pieces::map(x, |x, out| {
-                out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x));
-            })
-        }
         match self {
             // Not `max`, which would turn a NaN into a zero.
-            Self::Relu => each(x, |x| if x < 0.0 { 0.0 } else { x }),
-            Self::LeakyRelu(slope) => each(x, |x| if x > 0.0 { x } else { slope * x }),
-            Self::Silu => each(x, |x| x * logistic(x)),
-            Self::Gelu => each(x, |x| x * normal(x)),
-            Self::GeluTanh => each(x, |x| x * logistic(2.0 * inner(x))),
-            Self::Tanh => each(x, libm::tanhf),
-            Self::Sigmoid => each(x, logistic),
+            Self::Relu => pieces::map(x, |x| if x < 0.0 { 0.0 } else { x }),
+            Self::LeakyRelu(slope) => pieces::map(x, |x| if x > 0.0 { x } else { slope * x }),
+            Self::Silu => pieces::map(x, |x| x * logistic(x)),
+            Self::Gelu => pieces::map(x, |x| x * normal(x)),
+            Self::GeluTanh => pieces::map(x, |x| x * logistic(2.0 * inner(x))),
+            Self::Tanh => pieces::map(x, libm::tanhf),
+            Self::Sigmoid => pieces::map(x, logistic),
         }
     }
 

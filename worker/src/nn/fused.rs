@@ -5,6 +5,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::act::{self, Act};
+use super::by_site::BySite;
 use super::im2col::Im2col;
 use super::pointwise::Pointwise;
 use super::sides::{Finish, Side, Sides};
@@ -66,6 +67,25 @@ impl Fused {
             rows: images * rows,
             act,
         }
+    }
+
+    /// A convolution of which the taps from `seen` on, in raster order, are
+    /// masked; none if its window is not plain.
+    pub(super) fn masked(
+        unfold: Unfold,
+        seen: usize,
+        narrow: usize,
+        images: usize,
+        act: Act,
+    ) -> Option<Self> {
+        Some(Self {
+            sides: Box::new(BySite::new(unfold, narrow, seen)?),
+            transposed: false,
+            inputs: unfold.channels,
+            outputs: narrow,
+            rows: images * unfold.sites(),
+            act,
+        })
     }
 
     fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {

@@ -14,6 +14,7 @@ use super::decay::logistic;
 use super::layer::{Rows, values, with_values};
 use super::narrow;
 use super::pieces::{accumulate, piece};
+use super::simd::wide;
 
 /// Added to variances, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -91,6 +92,7 @@ struct Fused {
 impl Fused {
     /// Of one image, `[sites, width]`; two passes, since one would lose what
     /// differs little from a large mean.
+    #[inline(always)]
     fn moments(&self, image: &[f32], width: usize) -> Vec<Moments> {
         let size = width / self.groups;
         let count = (size * self.sites) as f64;
@@ -125,19 +127,28 @@ impl Fused {
         let each = |(y, x): (&mut [f32], &[f32])| {
             let mut statistics = Vec::new();
             for (y, x) in y.chunks_exact_mut(image).zip(x.chunks_exact(image)) {
-                let moments = self.moments(x, width);
+                let moments = wide(
+                    #[inline(always)]
+                    || self.moments(x, width),
+                );
                 let Channels { means, scales } = Channels::new(&moments, width);
                 let slopes: Vec<f32> = scales.iter().zip(weight).map(|(s, w)| s * w).collect();
-                let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
-                for (y, x) in rows {
-                    let channels = means.iter().zip(&slopes).zip(bias);
-                    for ((y, x), ((mean, slope), bias)) in y.iter_mut().zip(x).zip(channels) {
-                        *y = (x - mean) * slope + bias;
-                    }
-                    if self.after == After::Silu {
-                        y.iter_mut().for_each(|y| *y *= logistic(*y));
-                    }
-                }
+                wide(
+                    #[inline(always)]
+                    || {
+                        let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                        for (y, x) in rows {
+                            let channels = means.iter().zip(&slopes).zip(bias);
+                            let values = y.iter_mut().zip(x).zip(channels);
+                            for ((y, x), ((mean, slope), bias)) in values {
+                                *y = (x - mean) * slope + bias;
+                            }
+                            if self.after == After::Silu {
+                                y.iter_mut().for_each(|y| *y *= logistic(*y));
+                            }
+                        }
+                    },
+                );
                 statistics.extend(moments);
             }
             statistics
@@ -168,7 +179,10 @@ impl Fused {
             let images = images.zip(grad.chunks_exact(image));
             for (((gx, x), grad), moments) in images.zip(moments.chunks_exact(self.groups)) {
                 let channels = Channels::new(moments, width);
-                let sums = self.image_backward(gx, x, grad, (weight, bias), &channels);
+                let sums = wide(
+                    #[inline(always)]
+                    || self.image_backward(gx, x, grad, (weight, bias), &channels),
+                );
                 for (total, sums) in totals.iter_mut().zip(&sums) {
                     accumulate(total, sums);
                 }
@@ -186,6 +200,7 @@ impl Fused {
 
     /// Writes the gradient of one image; returns its gradients of weight and
     /// bias.
+    #[inline(always)]
     fn image_backward(
         &self,
         gx: &mut [f32],

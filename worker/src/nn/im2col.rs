@@ -200,7 +200,7 @@ impl Sides for Im2col {
 }
 
 /// The chunks' sums, added in their order.
-fn total(sums: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
+pub(super) fn total(sums: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let mut sums = sums.into_iter();
     let mut total = sums.next().unwrap_or_else(|| vec![0.0; len]);
     for sum in sums {

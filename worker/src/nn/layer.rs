@@ -182,6 +182,32 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// A convolution on the CPU of which the taps from `seen` on, in raster
+    /// order, are masked; none if it is no plain one.
+    ///
+    /// # Errors
+    /// As for `forward`.
+    pub(super) fn forward_masked(&self, x: &Rows, seen: usize) -> Result<Option<Rows>> {
+        let Plan {
+            kind,
+            inputs,
+            outputs,
+            act,
+            ..
+        } = self.plan;
+        let (Kind::Conv(window), Some([h, w])) = (kind, self.plan.out_sides([x.h, x.w])) else {
+            return Ok(None);
+        };
+        let unfold = unfold(window, inputs, [x.h, x.w], [h, w])?;
+        let Some(op) = Fused::masked(unfold, seen, outputs, x.n, act) else {
+            return Ok(None);
+        };
+        let data = x.data.apply_op3(&self.weight, &self.bias, op)?;
+        Ok(Some(Rows { data, n: x.n, h, w }))
+    }
+}
+
 fn unfold(window: Window, channels: usize, wide: [usize; 2], sites: [usize; 2]) -> Result<Unfold> {
     if !channels.is_multiple_of(window.groups) {
         bail!("{channels} channels in {} groups", window.groups);

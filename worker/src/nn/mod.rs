@@ -25,6 +25,7 @@ pub(crate) mod batch_norm;
     )
 )]
 pub(crate) mod build;
+mod by_site;
 mod decay;
 pub(crate) mod dropout;
 #[cfg_attr(

@@ -3,6 +3,11 @@
 
 use super::gemm::{Matrix, parallel};
 use super::sides::{Finish, Gradients, Side, Sides};
+use super::workspace::Buffer;
+
+/// Up to so many rows, packing a weight the other way round costs more than
+/// turning what comes out.
+const FEW: usize = 128;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pointwise {
@@ -38,11 +43,31 @@ impl Sides for Pointwise {
         let mut gw = vec![0.0; weight.len()];
         parallel(&mut gw, x.t(), g, |_, _| ());
         let side = want.map(|_| {
-            let mut gx = vec![0.0; wide.len()];
             let w = Matrix::new(weight, self.inputs, self.outputs);
-            parallel(&mut gx, g, w.t(), |_, _| ());
+            let mut gx = vec![0.0; wide.len()];
+            if rows > FEW {
+                parallel(&mut gx, g, w.t(), |_, _| ());
+                return gx;
+            }
+            let mut turned = Buffer::take(wide.len());
+            parallel(&mut turned, w, g.t(), |_, _| ());
+            turn(&turned, rows, &mut gx);
             gx
         });
         Gradients { weight: gw, side }
+    }
+}
+
+/// `[n, rows]` → `[rows, n]`, tile by tile.
+fn turn(from: &[f32], rows: usize, to: &mut [f32]) {
+    const TILE: usize = 16;
+    let n = from.len() / rows.max(1);
+    for left in (0..n).step_by(TILE) {
+        let right = (left + TILE).min(n);
+        for (row, to) in to.chunks_exact_mut(n).enumerate() {
+            for (at, to) in (left..right).zip(&mut to[left..right]) {
+                *to = from[at * rows + row];
+            }
+        }
     }
 }
