@@ -30,14 +30,15 @@ def make(_):
     discriminator = nn.Sequential(
         nn.Linear(PIXELS, 512), act(), nn.Linear(512, 256), act(), nn.Linear(256, 1))
     of_generator, of_discriminator = (adam(m, 2e-4, (0.5, 0.999)) for m in (generator, discriminator))
-    images, real, fake = torch.rand(BATCH, PIXELS) * 2 - 1, torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+    images, real = torch.rand(BATCH, PIXELS) * 2 - 1, torch.ones(BATCH, 1)
+    truth = torch.cat([real, torch.zeros(BATCH, 1)])
     loss = F.binary_cross_entropy_with_logits
 
     def step():
         fakes = generator(torch.randint(COMPONENTS, (BATCH,)), torch.randn(BATCH, LATENT))
         descend(of_generator, loss(discriminator(fakes), real))
-        of_real = loss(discriminator(images), real)
-        return descend(of_discriminator, (of_real + loss(discriminator(fakes.detach()), fake)) / 2)
+        both = torch.cat([images, fakes.detach()])
+        return descend(of_discriminator, loss(discriminator(both), truth))
     return step
 
 

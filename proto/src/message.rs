@@ -65,7 +65,7 @@ pub enum ToWorker {
     },
     Assign {
         attempt: AttemptId,
-        task: Task,
+        task: Box<Task>,
     },
     /// Stop this attempt without committing it.
     Drop {

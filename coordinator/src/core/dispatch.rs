@@ -39,7 +39,7 @@ impl Core {
         if let Some(entry) = self.tasks.get(&attempt.task) {
             let assign = ToWorker::Assign {
                 attempt,
-                task: entry.task.clone(),
+                task: Box::new(entry.task.clone()),
             };
             self.effects.push(Effect::Send(worker.clone(), assign));
         }

@@ -128,7 +128,11 @@ impl Spec for AutoencoderSpec {
     }
 }
 
-fn check_width(field: &'static str, value: usize, max: usize) -> Result<(), InvalidField> {
+pub(super) fn check_width(
+    field: &'static str,
+    value: usize,
+    max: usize,
+) -> Result<(), InvalidField> {
     InvalidField::check((1..=max).contains(&value), field, || {
         format!("is {value}, but 1 to {max} is possible")
     })

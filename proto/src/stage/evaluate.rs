@@ -41,7 +41,7 @@ impl Spec for EvaluateSpec {
         inputs: &[
             InputInfo::required("data", &[StageKind::Dataset]),
             InputInfo::optional("model", &[StageKind::Autoencoder, StageKind::Decoder]),
-            InputInfo::optional("samples", &[StageKind::Sample]),
+            InputInfo::optional("samples", &[StageKind::Sample, StageKind::Generate]),
             InputInfo::optional("codes", &[StageKind::Encode]),
         ],
         hidden: false,

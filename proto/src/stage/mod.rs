@@ -9,12 +9,17 @@ mod arvm;
 mod autoencoder;
 mod dataset;
 mod decoder;
+mod diffusion;
 mod encode;
 mod evaluate;
+mod gan;
+mod generate;
 mod noise;
 mod noop;
+mod pixelcnn;
 mod sample;
 mod schedule;
+mod vae;
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,12 +32,17 @@ pub use arvm::{ArvmSpec, Prior, Tie, Unseen, Weighting, Window};
 pub use autoencoder::{AutoencoderSpec, LatentAct};
 pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, Source};
 pub use decoder::DecoderSpec;
+pub use diffusion::DiffusionSpec;
 pub use encode::EncodeSpec;
 pub use evaluate::EvaluateSpec;
+pub use gan::GanSpec;
+pub use generate::GenerateSpec;
 pub use noise::{Exponent, Noise, NoiseSpec};
 pub use noop::NoopSpec;
+pub use pixelcnn::PixelcnnSpec;
 pub use sample::SampleSpec;
 pub use schedule::Schedule;
+pub use vae::VaeSpec;
 
 /// What the planner and the scheduler know of a stage kind.
 #[derive(Debug)]
@@ -210,7 +220,12 @@ stages! {
     Decoder => DecoderSpec,
     Encode => EncodeSpec,
     Arvm => ArvmSpec,
+    Pixelcnn => PixelcnnSpec,
     Sample => SampleSpec,
+    Vae => VaeSpec,
+    Gan => GanSpec,
+    Diffusion => DiffusionSpec,
+    Generate => GenerateSpec,
     Evaluate => EvaluateSpec,
     Noop => NoopSpec,
 }

@@ -28,20 +28,23 @@ impl Spec for SampleSpec {
         recipe: 1,
         seeded: true,
         inputs: &[
-            InputInfo::required("prior", &[StageKind::Arvm]),
+            InputInfo::required("prior", &[StageKind::Arvm, StageKind::Pixelcnn]),
             InputInfo::required("decoder", &[StageKind::Autoencoder, StageKind::Decoder]),
         ],
         hidden: false,
     };
 
     fn validate(&self) -> Result<(), InvalidField> {
-        let count = self.count;
-        InvalidField::check((1..=10_000_000).contains(&count), "count", || {
-            format!("is {count}, but 1 to 10000000 images can be drawn")
-        })?;
+        check_count(self.count)?;
         let t = self.temperature;
         InvalidField::check((0.01..=100.0).contains(&t), "temperature", || {
             format!("is {t}, but 0.01 to 100 is possible")
         })
     }
+}
+
+pub(super) fn check_count(count: usize) -> Result<(), InvalidField> {
+    InvalidField::check((1..=10_000_000).contains(&count), "count", || {
+        format!("is {count}, but 1 to 10000000 images can be drawn")
+    })
 }

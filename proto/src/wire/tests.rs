@@ -66,7 +66,10 @@ fn coordinator_messages_survive_the_wire() {
             heartbeat_ms: 1000,
             store: "file:///s".into(),
         },
-        ToWorker::Assign { attempt, task },
+        ToWorker::Assign {
+            attempt,
+            task: Box::new(task),
+        },
         ToWorker::Drop {
             attempt,
             reason: "cancelled".into(),

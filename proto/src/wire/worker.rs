@@ -150,7 +150,7 @@ impl From<ToWorker> for CoordinatorMessage {
             }),
             ToWorker::Assign { attempt, task } => M::Assign(super::Assign {
                 attempt: attempt.number,
-                task: Some(task.into()),
+                task: Some((*task).into()),
             }),
             ToWorker::Drop { attempt, reason } => M::Drop(super::Drop {
                 attempt: Some(attempt.into()),
@@ -180,6 +180,7 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
             },
             M::Assign(assign) => {
                 let task: task::Task = need(assign.task, "assign.task")?.try_into()?;
+                let task = Box::new(task);
                 let attempt = AttemptId {
                     task: task.key,
                     number: assign.attempt,

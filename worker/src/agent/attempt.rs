@@ -326,13 +326,7 @@ fn keep_log(context: &Context, attempt: AttemptId, execution: &Execution) {
 fn leaves_artifact(spec: &StageSpec) -> bool {
     match spec {
         StageSpec::Noop(noop) => noop.artifact,
-        StageSpec::Dataset(_)
-        | StageSpec::Autoencoder(_)
-        | StageSpec::Decoder(_)
-        | StageSpec::Encode(_)
-        | StageSpec::Arvm(_)
-        | StageSpec::Sample(_)
-        | StageSpec::Evaluate(_) => true,
+        _ => true,
     }
 }
 

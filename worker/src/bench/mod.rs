@@ -103,7 +103,7 @@ impl Optimised {
     }
 
     /// Goes down the gradients of a loss; returns the loss.
-    fn step(&mut self, step: u64, loss: &Tensor) -> Result<f32> {
+    fn step(&mut self, step: u64, loss: Tensor) -> Result<f32> {
         let grads = loss.backward()?;
         self.adam.step(step, self.rate, &self.named, &grads)?;
         loss.to_scalar()

@@ -6,6 +6,7 @@ use candle_core::Result;
 
 use super::{Optimised, Training, below, tensor};
 use crate::data::tokens::signs;
+use crate::models::file::Family as _;
 use crate::models::pixelcnn::{Arch, PixelCnn};
 use crate::nn::adam::Settings;
 use crate::nn::build::Build;
@@ -33,7 +34,12 @@ pub(super) fn large() -> Result<Box<dyn Training>> {
 
 fn build(side: usize, bits: usize) -> Result<Box<dyn Training>> {
     let mut build = Build::seeded(0);
-    let net = PixelCnn::new(&mut build, Arch { bits, width: WIDTH })?;
+    let arch = Arch {
+        side,
+        bits,
+        width: WIDTH,
+    };
+    let net = PixelCnn::build(&mut build, &arch)?;
     let [named, _] = build.finish()?;
     let rows = BATCH * side * side;
     let tokens = below(1 << bits, "tokens", 0, rows);
@@ -56,6 +62,6 @@ impl Training for Pixels {
     /// Logits, cross-entropy.
     fn step(&mut self, step: u64) -> Result<f32> {
         let loss = self.net.loss(&self.bits, self.tokens.clone())?;
-        self.optimised.step(step, &loss)
+        self.optimised.step(step, loss)
     }
 }

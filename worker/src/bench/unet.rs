@@ -3,6 +3,7 @@
 use candle_core::Result;
 
 use super::{Optimised, Training, below, tensor};
+use crate::models::file::Family as _;
 use crate::models::unet::{Arch, UNet};
 use crate::nn::adam::Settings;
 use crate::nn::build::Build;
@@ -27,7 +28,7 @@ struct Diffusion {
 
 pub(super) fn cifar10() -> Result<Box<dyn Training>> {
     let mut build = Build::seeded(0);
-    let net = UNet::new(&mut build, &Arch::cifar10())?;
+    let net = UNet::build(&mut build, &Arch::cifar10())?;
     let [named, _] = build.finish()?;
     let mut kept = 1.0;
     let share = |t: u32| {
@@ -65,6 +66,6 @@ impl Training for Diffusion {
         let noise = tensor(noise, &shape)?;
         let mode = Mode::Train { seed: 0, step };
         let loss = self.net.loss(&x, &steps, &noise, mode)?;
-        self.optimised.step(step, &loss)
+        self.optimised.step(step, loss)
     }
 }

@@ -3,13 +3,15 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::{Optimised, Training, normals, uniform};
+use crate::models::file::Family as _;
 use crate::models::vae::{Arch, Vae};
 use crate::nn::adam::Settings;
 use crate::nn::build::Build;
 
 pub(super) const BATCH: usize = 128;
+const PIXELS: usize = 784;
 const ARCH: Arch = Arch {
-    pixels: 784,
+    image: [1, 28, 28],
     hidden: 400,
     latent: 20,
 };
@@ -22,9 +24,9 @@ struct Variational {
 
 pub(super) fn mnist() -> Result<Box<dyn Training>> {
     let mut build = Build::seeded(0);
-    let net = Vae::new(&mut build, ARCH)?;
+    let net = Vae::build(&mut build, &ARCH)?;
     let [named, _] = build.finish()?;
-    let images = uniform(&[BATCH, ARCH.pixels])?;
+    let images = uniform(&[BATCH, PIXELS])?;
     Ok(Box::new(Variational {
         net,
         optimised: Optimised::new(named, Settings::default(), 1e-3),
@@ -37,6 +39,6 @@ impl Training for Variational {
     fn step(&mut self, step: u64) -> Result<f32> {
         let noise = normals("noise", step, &[BATCH, ARCH.latent])?;
         let loss = self.net.loss(&self.images, &noise, 1.0)?;
-        self.optimised.step(step, &loss)
+        self.optimised.step(step, loss)
     }
 }

@@ -1,5 +1,6 @@
-//! The artefact of `sample`, `samples.safetensors`: `images` `[n, c, h, w]` in
-//! [−1, 1] and the `tokens` `[n, side, side]` they were decoded from.
+//! The artefact of `sample` and `generate`, `samples.safetensors`: `images`
+//! `[n, c, h, w]` in [−1, 1] and, if they were decoded from some, their
+//! `tokens` `[n, side, side]`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,31 +16,29 @@ pub(crate) const FILE: &str = "samples.safetensors";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
+    /// Of a token; 0 when there are none.
     bits: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Samples {
     pub(crate) images: Images,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Option<Tokens>,
 }
 
 impl Samples {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let (images, tokens) = (&self.images, &self.tokens);
-        let arrays = BTreeMap::from([
-            (
-                "images".to_owned(),
-                Array::f32(&images.shape(), images.data.clone()),
-            ),
-            (
-                "tokens".to_owned(),
-                Array::u32(&tokens.shape(), tokens.data.clone()),
-            ),
-        ]);
-        let header = Header { bits: tokens.bits };
+        let images = Array::f32(&self.images.shape(), self.images.data.clone());
+        let mut arrays = BTreeMap::from([("images".to_owned(), images)]);
+        let mut bits = 0;
+        if let Some(tokens) = &self.tokens {
+            let array = Array::u32(&tokens.shape(), tokens.data.clone());
+            arrays.insert("tokens".to_owned(), array);
+            bits = tokens.bits;
+        }
+        let header = Header { bits };
         Ok(arrays::write(&folder.join(FILE), &header, &arrays)?)
     }
 
@@ -48,11 +47,25 @@ impl Samples {
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
         let (header, mut file) = arrays::read::<Header>(&folder.join(FILE))?;
         let ([n, channels, h, w], images) = file.f32("images")?;
-        let ([grids, side, width], tokens) = file.u32("tokens")?;
-        if n == 0 || grids != n || side != width {
-            return Err(file
-                .wrong("its images and tokens do not belong together")
-                .into());
+        let bits = header.bits;
+        let tokens = match bits {
+            0 => None,
+            _ => {
+                let ([grids, side, width], data) = file.u32("tokens")?;
+                if grids != n || side != width {
+                    let why = "its images and tokens do not belong together";
+                    return Err(file.wrong(why).into());
+                }
+                Some(Tokens {
+                    n,
+                    side,
+                    bits,
+                    data,
+                })
+            }
+        };
+        if n == 0 {
+            return Err(file.wrong("it has no images").into());
         }
         file.finish()?;
         Ok(Self {
@@ -63,12 +76,7 @@ impl Samples {
                 w,
                 data: images,
             },
-            tokens: Tokens {
-                n,
-                side,
-                bits: header.bits,
-                data: tokens,
-            },
+            tokens,
         })
     }
 }

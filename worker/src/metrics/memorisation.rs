@@ -25,15 +25,18 @@ pub(super) fn memorisation(samples: &Samples<'_>) -> Rows {
 /// Share of samples whose whole token grid is that of a training image.
 pub(super) fn exact_latents(samples: &Samples<'_>) -> Rows {
     let name = "exact_latent_rate";
+    let skipped = |why| Ok(vec![MetricRow::skipped(name, why)]);
+    let Some(tokens) = samples.tokens else {
+        return skipped("these images were not decoded from tokens");
+    };
     let Some(train) = samples.train_tokens else {
-        let why = "no codes of the training images were given";
-        return Ok(vec![MetricRow::skipped(name, why)]);
+        return skipped("no codes of the training images were given");
     };
     let known: BTreeSet<&[u32]> = train.grids().collect();
-    let exact = samples.tokens.grids().filter(|grid| known.contains(grid));
-    let share = exact.count() as f64 / samples.tokens.n as f64;
+    let exact = tokens.grids().filter(|grid| known.contains(grid));
+    let share = exact.count() as f64 / tokens.n as f64;
     Ok(vec![
-        MetricRow::scalar(name, "", Direction::Neutral, share).over(samples.tokens.n),
+        MetricRow::scalar(name, "", Direction::Neutral, share).over(tokens.n),
     ])
 }
 
@@ -63,7 +66,7 @@ pub(super) fn chance(samples: &Samples<'_>) -> Rows {
 }
 
 /// Coverage: training images with a memorised sample. Uniqueness: distinct
-/// token grids among the samples.
+/// token grids among the samples, or images where there are none.
 pub(super) fn diversity(samples: &Samples<'_>) -> Rows {
     let n = samples.nearest.len();
     let memorised = samples
@@ -72,8 +75,15 @@ pub(super) fn diversity(samples: &Samples<'_>) -> Rows {
         .filter(|n| n.psnr > samples.memorised_db);
     let hit: BTreeSet<usize> = memorised.map(|n| n.index).collect();
     let coverage = hit.len() as f64 / samples.train.n as f64;
-    let distinct: BTreeSet<&[u32]> = samples.tokens.grids().collect();
-    let uniqueness = distinct.len() as f64 / n as f64;
+    let distinct = match samples.tokens {
+        Some(tokens) => tokens.grids().collect::<BTreeSet<_>>().len(),
+        None => {
+            let bits = |image: &[f32]| image.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let images = samples.images.iter().map(bits);
+            images.collect::<BTreeSet<_>>().len()
+        }
+    };
+    let uniqueness = distinct as f64 / n as f64;
     Ok(vec![
         MetricRow::scalar("coverage", "", Direction::Neutral, coverage).over(samples.train.n),
         MetricRow::scalar("uniqueness", "", Direction::Neutral, uniqueness).over(n),
@@ -111,20 +121,21 @@ mod tests {
         let held_out = images(&[-0.5, 0.7, 0.8, -0.7]);
         let made = images(&[-1.0, -1.0, 0.01, 0.7]);
         let (train_tokens, made_tokens) = (tokens(&[1, 2, 3, 4]), tokens(&[1, 1, 2, 9]));
-        let of = |held_out, codes| {
-            let samples = Samples::new(&made, &made_tokens, &train, codes, held_out, 30.0);
+        let of = |tokens, held_out, codes| {
+            let samples = Samples::new(&made, tokens, &train, codes, held_out, 30.0);
             let rows = super::super::of_samples(&samples).unwrap();
             move |name: &str| rows.iter().find(|row| row.name == name).unwrap().value
         };
-        let full = of(Some(&held_out), Some(&train_tokens));
+        let full = of(Some(&made_tokens), Some(&held_out), Some(&train_tokens));
         assert_eq!(full("memorisation_rate"), Some(0.75));
         assert_eq!(full("exact_latent_rate"), Some(0.75));
         assert_eq!(full("chance_rate"), Some(0.25));
         assert_eq!(full("coverage"), Some(0.5));
         assert_eq!(full("uniqueness"), Some(0.75));
         assert!(full("held_out_ratio").unwrap() < 1.0);
-        let bare = of(None, None);
+        let bare = of(None, None, None);
         assert_eq!(bare("exact_latent_rate"), None);
         assert_eq!(bare("held_out_ratio"), None);
+        assert_eq!(bare("uniqueness"), Some(0.75));
     }
 }

@@ -16,6 +16,7 @@ mod subject;
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 
+use crate::data::images::Images;
 pub(crate) use nearest::Nearest;
 pub(crate) use samples::Samples;
 pub(crate) use subject::{Budget, Subject};
@@ -75,6 +76,11 @@ const SAMPLES: &[fn(&Samples<'_>) -> Rows] = &[
 /// Everything that can be said of a model.
 pub(crate) fn of_model(subject: &Subject<'_>) -> Rows {
     collect(MODEL.iter().map(|metric| (metric.measure)(subject)))
+}
+
+/// Mean PSNR of reconstructions, in dB (F9).
+pub(crate) fn psnr(images: &Images, originals: &Images) -> f64 {
+    psnr::average(images, originals)
 }
 
 /// What is followed while a model trains.

@@ -30,7 +30,7 @@ pub(super) fn each(images: &Images, originals: &Images) -> Vec<f64> {
         .collect()
 }
 
-fn average(images: &Images, originals: &Images) -> f64 {
+pub(super) fn average(images: &Images, originals: &Images) -> f64 {
     mean(each(images, originals).into_iter())
 }
 

@@ -6,8 +6,8 @@ use crate::data::tokens::Tokens;
 
 pub(crate) struct Samples<'a> {
     pub(super) images: &'a Images,
-    /// The token grids they were decoded from.
-    pub(super) tokens: &'a Tokens,
+    /// The token grids they were decoded from, if they were.
+    pub(super) tokens: Option<&'a Tokens>,
     pub(super) train: &'a Images,
     pub(super) train_tokens: Option<&'a Tokens>,
     pub(super) held_out: Option<&'a Images>,
@@ -19,7 +19,7 @@ pub(crate) struct Samples<'a> {
 impl<'a> Samples<'a> {
     pub(crate) fn new(
         images: &'a Images,
-        tokens: &'a Tokens,
+        tokens: Option<&'a Tokens>,
         train: &'a Images,
         train_tokens: Option<&'a Tokens>,
         held_out: Option<&'a Images>,

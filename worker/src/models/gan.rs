@@ -3,7 +3,9 @@
 //! of Gaussians with trained means and deviations, or plain noise.
 
 use candle_core::{Result, Tensor, bail};
+use serde::{Deserialize, Serialize};
 
+use super::file::Family;
 use crate::nn::activation::Activation;
 use crate::nn::batch_norm::{BatchNorm, batch_norm};
 use crate::nn::build::{Build, Init};
@@ -12,21 +14,34 @@ use crate::nn::layer::{Act, Kind, Layer, linear};
 use crate::nn::mode::Mode;
 
 const SLOPE: Activation = Activation::LeakyRelu(0.2);
-const GENERATOR: [usize; 4] = [128, 256, 512, 1024];
-const DISCRIMINATOR: [usize; 2] = [512, 256];
 /// The components' deviation at the start.
 const DEVIATION: f64 = 0.1;
 
-/// 100 and 3,072 for CIFAR-10; a component for each training image, or none
-/// for plain noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// For CIFAR-10 a latent of 100, hidden widths of 128, 256, 512, 1024 and of
+/// 512, 256; a component for each training image, or none for
+/// plain noise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Arch {
     pub(crate) latent: usize,
-    pub(crate) pixels: usize,
+    /// Channels, height and width.
+    pub(crate) image: [usize; 3],
     pub(crate) components: usize,
+    /// Hidden widths.
+    pub(crate) generator: Vec<usize>,
+    pub(crate) discriminator: Vec<usize>,
 }
 
-/// Trained together.
+/// What the names of the generator's parameters begin with.
+pub(crate) const GENERATOR: &str = "generator.";
+
+/// Both players.
+#[derive(Debug)]
+pub(crate) struct Gan {
+    pub(crate) generator: Generator,
+    pub(crate) discriminator: Discriminator,
+}
+
 #[derive(Debug)]
 pub(crate) struct Generator {
     mixture: Option<Mixture>,
@@ -41,40 +56,80 @@ struct Mixture {
     deviations: Embedding,
 }
 
-impl Generator {
-    /// # Errors
-    /// When stored values are not those of the architecture.
-    pub(crate) fn new(build: &mut Build, arch: Arch) -> Result<Self> {
-        let start = Init::Constant(crate::nn::narrow(libm::log(DEVIATION)));
-        let sizes = [arch.components, arch.latent];
-        let mixture = if arch.components == 0 {
-            None
-        } else {
-            Some(Mixture {
-                means: embedding(build, "means", sizes, Init::Normal)?,
-                deviations: embedding(build, "deviations", sizes, start)?,
-            })
-        };
-        let mut inputs = arch.latent;
-        let mut hidden = Vec::new();
-        for (index, width) in GENERATOR.into_iter().enumerate() {
-            let name = format!("hidden.{index}");
-            let layer = build.layer(&name, Kind::Linear, [inputs, width], Act::None)?;
-            // The first layer has none.
-            let norm = match index {
-                0 => None,
-                _ => Some(batch_norm(build, &format!("norm.{index}"), width)?),
-            };
-            hidden.push((layer, norm));
-            inputs = width;
-        }
+#[derive(Debug)]
+pub(crate) struct Discriminator {
+    hidden: Vec<Layer>,
+    output: Layer,
+}
+
+impl Arch {
+    fn pixels(&self) -> usize {
+        self.image.iter().product()
+    }
+}
+
+impl Family for Gan {
+    const NAME: &'static str = "gan";
+    type Arch = Arch;
+
+    fn build(build: &mut Build, arch: &Arch) -> Result<Self> {
         Ok(Self {
-            mixture,
-            hidden,
-            output: build.layer("output", Kind::Linear, [inputs, arch.pixels], Act::Tanh)?,
+            generator: generator(build, arch)?,
+            discriminator: discriminator(build, arch)?,
         })
     }
+}
 
+fn generator(build: &mut Build, arch: &Arch) -> Result<Generator> {
+    let name = |part: &str| format!("{GENERATOR}{part}");
+    let start = Init::Constant(crate::nn::narrow(libm::log(DEVIATION)));
+    let sizes = [arch.components, arch.latent];
+    let mixture = if arch.components == 0 {
+        None
+    } else {
+        Some(Mixture {
+            means: embedding(build, &name("means"), sizes, Init::Normal)?,
+            deviations: embedding(build, &name("deviations"), sizes, start)?,
+        })
+    };
+    let mut inputs = arch.latent;
+    let mut hidden = Vec::new();
+    for (index, width) in arch.generator.iter().enumerate() {
+        let sizes = [inputs, *width];
+        let of = |part| name(&format!("{part}.{index}"));
+        let layer = build.layer(&of("hidden"), Kind::Linear, sizes, Act::None)?;
+        // The first layer has none.
+        let norm = match index {
+            0 => None,
+            _ => Some(batch_norm(build, &of("norm"), *width)?),
+        };
+        hidden.push((layer, norm));
+        inputs = *width;
+    }
+    let sizes = [inputs, arch.pixels()];
+    Ok(Generator {
+        mixture,
+        hidden,
+        output: build.layer(&name("output"), Kind::Linear, sizes, Act::Tanh)?,
+    })
+}
+
+fn discriminator(build: &mut Build, arch: &Arch) -> Result<Discriminator> {
+    let mut inputs = arch.pixels();
+    let mut hidden = Vec::new();
+    for (index, width) in arch.discriminator.iter().enumerate() {
+        let name = format!("discriminator.hidden.{index}");
+        hidden.push(build.layer(&name, Kind::Linear, [inputs, *width], Act::None)?);
+        inputs = *width;
+    }
+    let name = "discriminator.output";
+    Ok(Discriminator {
+        hidden,
+        output: build.layer(name, Kind::Linear, [inputs, 1], Act::None)?,
+    })
+}
+
+impl Generator {
     /// μ_k + exp(ρ_k)·ε, for the component k and the standard normal values of
     /// each image, `[n]` u32 and `[n, latent]`.
     ///
@@ -105,29 +160,7 @@ impl Generator {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Discriminator {
-    hidden: Vec<Layer>,
-    output: Layer,
-}
-
 impl Discriminator {
-    /// # Errors
-    /// When stored values are not those of the architecture.
-    pub(crate) fn new(build: &mut Build, arch: Arch) -> Result<Self> {
-        let mut inputs = arch.pixels;
-        let mut hidden = Vec::new();
-        for (index, width) in DISCRIMINATOR.into_iter().enumerate() {
-            let name = format!("hidden.{index}");
-            hidden.push(build.layer(&name, Kind::Linear, [inputs, width], Act::None)?);
-            inputs = width;
-        }
-        Ok(Self {
-            hidden,
-            output: build.layer("output", Kind::Linear, [inputs, 1], Act::None)?,
-        })
-    }
-
     /// Images `[n, pixels]` → logits `[n, 1]` that they are real.
     ///
     /// # Errors

@@ -4,6 +4,9 @@
 
 pub(crate) mod arvm;
 pub(crate) mod autoencoder;
+pub(crate) mod diffusion;
+pub(crate) mod draw;
+pub(crate) mod file;
 pub(crate) mod gan;
 pub(crate) mod pixelcnn;
 pub(crate) mod unet;

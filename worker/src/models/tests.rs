@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 
+use super::file::Family as _;
 use super::{gan, pixelcnn, unet, vae};
 use crate::nn::adam::{Adam, Settings};
 use crate::nn::build::Build;
@@ -44,41 +45,47 @@ fn count(of: impl FnOnce(&mut Build)) -> usize {
 }
 
 const VAE: vae::Arch = vae::Arch {
-    pixels: 784,
+    image: [1, 28, 28],
     hidden: 400,
     latent: 20,
 };
 
-const GAN: gan::Arch = gan::Arch {
-    latent: 100,
-    pixels: 3072,
-    components: 1000,
-};
+fn cifar10_gan(components: usize) -> gan::Arch {
+    gan::Arch {
+        latent: 100,
+        image: [3, 32, 32],
+        components,
+        generator: vec![128, 256, 512, 1024],
+        discriminator: vec![512, 256],
+    }
+}
 
 /// science.md §3.2.
 #[test]
 fn parameter_counts_are_those_of_the_specification() {
-    let vae = count(|build| drop(vae::Vae::new(build, VAE).unwrap()));
+    let vae = count(|build| drop(vae::Vae::build(build, &VAE).unwrap()));
     assert_eq!(vae, 652_824);
     for (width, parameters) in [(64, 1_447_168), (91, 2_900_335)] {
-        let arch = pixelcnn::Arch { bits: 8, width };
-        let pixelcnn = count(|build| drop(pixelcnn::PixelCnn::new(build, arch).unwrap()));
+        let arch = pixelcnn::Arch {
+            side: 4,
+            bits: 8,
+            width,
+        };
+        let pixelcnn = count(|build| drop(pixelcnn::PixelCnn::build(build, &arch).unwrap()));
         assert_eq!(pixelcnn, parameters);
     }
-    let generator = |arch| count(|build| drop(gan::Generator::new(build, arch).unwrap()));
-    let plain = gan::Arch {
-        components: 0,
-        ..GAN
+    let gan = |components| {
+        let arch = cifar10_gan(components);
+        count(|build| drop(gan::Gan::build(build, &arch).unwrap()))
     };
-    assert_eq!(generator(plain), 3_855_232);
-    assert_eq!(generator(GAN), 3_855_232 + 2 * 1000 * 100);
-    let discriminator = count(|build| drop(gan::Discriminator::new(build, GAN).unwrap()));
-    assert_eq!(discriminator, 1_704_961);
+    let discriminator = 1_704_961;
+    assert_eq!(gan(0), 3_855_232 + discriminator);
+    assert_eq!(gan(1000), 3_855_232 + 2 * 1000 * 100 + discriminator);
 }
 
 fn unet_parts(arch: &unet::Arch) -> BTreeMap<String, usize> {
     let mut build = Build::outline();
-    unet::UNet::new(&mut build, arch).unwrap();
+    unet::UNet::build(&mut build, arch).unwrap();
     let mut parts = BTreeMap::new();
     for (name, shape) in &build.shapes {
         let part = name.split('.').next().unwrap_or_default().to_owned();
@@ -124,12 +131,12 @@ fn the_unet_counts_are_those_of_the_specification() {
 #[test]
 fn a_vae_learns() {
     let arch = vae::Arch {
-        pixels: 12,
+        image: [3, 2, 2],
         hidden: 10,
         latent: 3,
     };
     let mut build = Build::seeded(0);
-    let vae = vae::Vae::new(&mut build, arch).unwrap();
+    let vae = vae::Vae::build(&mut build, &arch).unwrap();
     let [named, _] = build.finish().unwrap();
     let images = normals("images", &[8, 12]).gt(0.0).unwrap();
     let images = images.to_dtype(candle_core::DType::F32).unwrap();
@@ -168,9 +175,13 @@ fn the_divergence_agrees_with_pytorch() {
 /// that the windows reach.
 #[test]
 fn a_pixelcnn_is_causal() {
-    let arch = pixelcnn::Arch { bits: 2, width: 16 };
+    let arch = pixelcnn::Arch {
+        side: 5,
+        bits: 2,
+        width: 16,
+    };
     let mut build = Build::seeded(0);
-    let net = pixelcnn::PixelCnn::new(&mut build, arch).unwrap();
+    let net = pixelcnn::PixelCnn::build(&mut build, &arch).unwrap();
     let [named, _] = build.finish().unwrap();
     // Fresh weights let a corner's signal fall below the biases' last bits.
     for (_, var) in &named {
@@ -206,15 +217,18 @@ fn a_pixelcnn_is_causal() {
 fn both_sides_of_a_gan_learn() {
     let arch = gan::Arch {
         latent: 4,
-        pixels: 6,
+        image: [6, 1, 1],
         components: 5,
+        generator: vec![8, 7, 6],
+        discriminator: vec![9],
     };
-    let mut generated = Build::seeded(0);
-    let generator = gan::Generator::new(&mut generated, arch).unwrap();
-    let mut judged = Build::seeded(1);
-    let judge = gan::Discriminator::new(&mut judged, arch).unwrap();
-    let ([g, buffers], [d, none]) = (generated.finish().unwrap(), judged.finish().unwrap());
-    assert_eq!((buffers.len(), none.len()), (6, 0));
+    let mut build = Build::seeded(0);
+    let gan = gan::Gan::build(&mut build, &arch).unwrap();
+    let (generator, judge) = (gan.generator, gan.discriminator);
+    let [both, buffers] = build.finish().unwrap();
+    let of_generator = |(name, _): &(String, _)| name.starts_with(gan::GENERATOR);
+    let (g, d): (Named, Named) = both.into_iter().partition(of_generator);
+    assert_eq!((g.len(), d.len(), buffers.len()), (14, 4, 4));
     let components = Tensor::new(&[0u32, 1, 2, 3, 4, 4], &Device::Cpu).unwrap();
     let noise = normals("noise", &[6, 4]);
     let latents = generator.latents(&components, &noise).unwrap();
@@ -236,8 +250,8 @@ fn both_sides_of_a_gan_learn() {
         components: 0,
         ..arch
     };
-    let plain = gan::Generator::new(&mut Build::seeded(0), plain).unwrap();
-    assert!(plain.latents(&components, &noise).is_err());
+    let plain = gan::Gan::build(&mut Build::seeded(0), &plain).unwrap();
+    assert!(plain.generator.latents(&components, &noise).is_err());
 }
 
 #[test]
@@ -253,7 +267,7 @@ fn a_unet_learns_and_its_average_follows() {
         dropout: 0.1,
     };
     let mut build = Build::seeded(0);
-    let net = unet::UNet::new(&mut build, &arch).unwrap();
+    let net = unet::UNet::build(&mut build, &arch).unwrap();
     let [named, _] = build.finish().unwrap();
     let (x, noise) = (rows("x", [3, 8, 8, 2]), rows("noise", [3, 8, 8, 2]));
     let run = |mode| net.forward(&x, &[0, 7, 999], mode).unwrap();

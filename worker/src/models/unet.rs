@@ -4,7 +4,9 @@
 //! side; the way up joins what the way down left at each block.
 
 use candle_core::{Device, Result, Tensor, bail};
+use serde::{Deserialize, Serialize};
 
+use super::file::Family;
 use crate::nn::activation::Activation;
 use crate::nn::attention::{Attention, attention};
 use crate::nn::build::Build;
@@ -21,8 +23,11 @@ const KEEP: Kind = Kind::Conv(Window::square(3, 1, 1));
 const HALVE: Kind = Kind::Conv(Window::square(3, 2, 1));
 /// The longest period of the timesteps' waves.
 const PERIOD: f64 = 10_000.0;
+/// Each halves the side.
+const LEVELS_MAX: usize = 12;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Arch {
     pub(crate) channels: usize,
     pub(crate) side: usize,
@@ -87,14 +92,25 @@ enum Up {
 #[derive(Debug)]
 struct Block(Residual, Option<Attend>);
 
-impl UNet {
-    /// # Errors
-    /// When stored values are not those of the architecture, or it has no
-    /// levels or a side that cannot be halved as often.
-    pub(crate) fn new(build: &mut Build, arch: &Arch) -> Result<Self> {
+impl Family for UNet {
+    const NAME: &'static str = "unet";
+    type Arch = Arch;
+
+    /// It needs a level, and a side that can be halved between levels.
+    fn build(build: &mut Build, arch: &Arch) -> Result<Self> {
         let levels = arch.multiples.len();
-        if levels == 0 || !arch.side.is_multiple_of(1 << (levels - 1)) {
-            bail!("a side of {} has no {levels} levels", arch.side);
+        if !(1..=LEVELS_MAX).contains(&levels) || !arch.side.is_multiple_of(1 << (levels - 1)) {
+            bail!("images of side {} cannot have {levels} levels", arch.side);
+        }
+        let widths = arch.multiples.iter().map(|m| m * arch.base);
+        if let Some(width) = widths
+            .chain([arch.base])
+            .find(|w| w % arch.groups.max(1) != 0)
+        {
+            bail!("{width} channels cannot be cut into {} groups", arch.groups);
+        }
+        if arch.base < 4 || !arch.base.is_multiple_of(2) || arch.groups == 0 {
+            bail!("a base of {} channels in {} groups", arch.base, arch.groups);
         }
         let time = arch.time();
         let mut dense = |name, inputs| build.layer(name, Kind::Linear, [inputs, time], Act::None);
@@ -174,7 +190,9 @@ impl UNet {
             tail: build.layer("tail", KEEP, [width, arch.channels], Act::None)?,
         })
     }
+}
 
+impl UNet {
     /// The noise in images at a timestep each.
     ///
     /// # Errors

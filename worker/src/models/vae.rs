@@ -3,22 +3,26 @@
 //! λ·s·ε: λ is the paper's σ, and leaves the KL divergence as it is.
 
 use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
 
+use super::file::Family;
 use crate::nn::build::Build;
 use crate::nn::layer::{Act, Kind, Layer, linear};
 use crate::nn::loss::bce_with_logits;
 
-/// Sizes: 784, 400 and 20 for MNIST.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// For MNIST images of 784 pixels, 400 and 20.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Arch {
-    pub(crate) pixels: usize,
+    /// Channels, height and width.
+    pub(crate) image: [usize; 3],
     pub(crate) hidden: usize,
     pub(crate) latent: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct Vae {
-    arch: Arch,
+    pixels: usize,
     hidden: Layer,
     mean: Layer,
     log_variance: Layer,
@@ -32,18 +36,16 @@ pub(crate) struct Posterior {
     pub(crate) log_variance: Tensor,
 }
 
-impl Vae {
-    /// # Errors
-    /// When stored values are not those of the architecture.
-    pub(crate) fn new(build: &mut Build, arch: Arch) -> Result<Self> {
-        let Arch {
-            pixels,
-            hidden,
-            latent,
-        } = arch;
+impl Family for Vae {
+    const NAME: &'static str = "vae";
+    type Arch = Arch;
+
+    fn build(build: &mut Build, arch: &Arch) -> Result<Self> {
+        let Arch { hidden, latent, .. } = *arch;
+        let pixels = arch.image.iter().product();
         let mut linear = |name, sizes, act| build.layer(name, Kind::Linear, sizes, act);
         Ok(Self {
-            arch,
+            pixels,
             hidden: linear("encoder", [pixels, hidden], Act::Relu)?,
             mean: linear("mean", [hidden, latent], Act::None)?,
             log_variance: linear("log_variance", [hidden, latent], Act::None)?,
@@ -53,7 +55,9 @@ impl Vae {
             ],
         })
     }
+}
 
+impl Vae {
     /// Images `[n, pixels]`, in [0, 1].
     ///
     /// # Errors
@@ -82,7 +86,7 @@ impl Vae {
     pub(crate) fn loss(&self, images: &Tensor, noise: &Tensor, scale: f64) -> Result<Tensor> {
         let posterior = self.encode(images)?;
         let logits = self.decode(&posterior.sample(noise, scale)?)?;
-        let likelihood = (bce_with_logits(&logits, images)? * self.arch.pixels as f64)?;
+        let likelihood = (bce_with_logits(&logits, images)? * self.pixels as f64)?;
         likelihood + posterior.divergence()?.mean_all()?
     }
 }

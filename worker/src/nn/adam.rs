@@ -51,6 +51,7 @@ pub(crate) struct Adam {
 }
 
 impl Adam {
+    #[cfg(test)]
     pub(crate) fn new(parameters: &Named) -> Self {
         Self::with(Settings::default(), parameters)
     }

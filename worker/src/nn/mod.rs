@@ -17,24 +17,10 @@ pub(crate) mod activation;
 pub(crate) mod adam;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "stages without a network of this kind yet will build, store and count"
-    )
-)]
 pub(crate) mod build;
 mod by_site;
 mod decay;
 pub(crate) mod dropout;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for a stage that trains a diffusion model; none does yet"
-    )
-)]
 pub(crate) mod ema;
 pub(crate) mod embedding;
 mod fused;
@@ -45,10 +31,6 @@ pub(crate) mod kl;
 pub(crate) mod layer;
 pub(crate) mod loss;
 pub(crate) mod masked;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the stages that train such networks will choose")
-)]
 pub(crate) mod mode;
 pub(crate) mod noise;
 pub(crate) mod params;

@@ -10,12 +10,11 @@ use ablate_proto::stage::{ArvmSpec, Prior, Weighting};
 use candle_core::{Result as Tensors, Tensor};
 
 use super::spec;
-use super::training::{self, Batch, Objective, Plan};
+use super::training::{self, Batch, Group, Objective, Plan};
 use crate::data::tokens::Tokens;
 use crate::models::arvm::table::{Entry, Table};
 use crate::models::arvm::{Arch, Arvm, net};
 use crate::nn::kl::{self, Target};
-use crate::nn::params::Named;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 
@@ -42,6 +41,8 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
             learning_rate: spec.learning_rate,
             schedule: spec.schedule,
             log_every: spec.log_every,
+            full_batches: false,
+            average: None,
         };
         training::train(context, plan, &objective)?;
     } else {
@@ -91,6 +92,7 @@ fn ids(tokens: &Tokens, codebook: &[u32]) -> Vec<i32> {
 /// KL(q‖p) over the contexts of the table, in its order.
 struct Likelihood<'a> {
     prior: &'a Arvm,
+    group: [Group; 1],
     entries: Vec<&'a Entry>,
     /// q and w of each context.
     targets: Vec<Target>,
@@ -116,6 +118,7 @@ impl<'a> Likelihood<'a> {
         };
         Self {
             targets: entries.iter().map(target).collect(),
+            group: [Group::all(prior.named.clone())],
             prior,
             entries,
             all: OnceCell::new(),
@@ -148,11 +151,11 @@ impl<'a> Likelihood<'a> {
 }
 
 impl Objective for Likelihood<'_> {
-    fn parameters(&self) -> &Named {
-        &self.prior.named
+    fn groups(&self) -> &[Group] {
+        &self.group
     }
 
-    fn loss(&self, _: u64, batch: &Batch) -> Tensors<Tensor> {
+    fn loss(&self, _: usize, _: u64, batch: &Batch) -> Tensors<Tensor> {
         let (features, targets) = match batch {
             Batch::All => match self.all.get() {
                 Some(all) => all.clone(),

@@ -25,6 +25,8 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
         learning_rate: spec.learning_rate,
         schedule: spec.schedule,
         log_every: spec.log_every,
+        full_batches: false,
+        average: None,
     };
     training::train(context, plan, &objective)?;
     model.write(context.out())?;

@@ -82,7 +82,7 @@ fn samples(
     let codes = codes.map(Tokens::read).transpose()?;
     let samples = metrics::Samples::new(
         &images,
-        &tokens,
+        tokens.as_ref(),
         &dataset.train,
         codes.as_ref(),
         dataset.held_out.as_ref(),

@@ -6,14 +6,19 @@ mod arvm;
 mod autoencoder;
 mod dataset;
 mod decoder;
+mod diffusion;
 mod encode;
 mod evaluate;
+mod gan;
+mod generate;
 mod noop;
+mod pixelcnn;
 mod reconstruction;
 mod sample;
 mod training;
+mod vae;
 
-use ablate_proto::artifact::MetricRow;
+use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::StageKind;
 
@@ -30,10 +35,20 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Decoder => decoder::run,
         StageKind::Encode => encode::run,
         StageKind::Arvm => arvm::run,
+        StageKind::Pixelcnn => pixelcnn::run,
         StageKind::Sample => sample::run,
+        StageKind::Vae => vae::run,
+        StageKind::Gan => gan::run,
+        StageKind::Diffusion => diffusion::run,
+        StageKind::Generate => generate::run,
         StageKind::Evaluate => evaluate::run,
         StageKind::Noop => noop::run,
     }
+}
+
+/// The row of how many values a model trains.
+fn parameters(count: usize) -> MetricRow {
+    MetricRow::scalar("parameters", "", Direction::Neutral, count as f64)
 }
 
 /// Takes the spec of one kind out of a context.

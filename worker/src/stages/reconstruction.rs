@@ -5,13 +5,12 @@ use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
 use candle_core::{Device, Result as Tensors, Tensor};
 
-use super::training::{Batch, Objective};
+use super::training::{Batch, Group, Objective};
 use crate::data::images::Images;
 use crate::metrics::{self, Budget, Subject};
 use crate::models::autoencoder::{Autoencoder, Latents};
 use crate::nn::layer::Rows;
 use crate::nn::noise;
-use crate::nn::params::Named;
 use crate::nn::rng::stream;
 use crate::runner::failure::OrFail as _;
 
@@ -22,7 +21,7 @@ const CURVE_IMAGES: usize = 1000;
 pub(super) struct Reconstruction<'a> {
     model: &'a Autoencoder,
     seed: u64,
-    named: Named,
+    group: [Group; 1],
     /// `[n, h·w·c]`, as rows of sites.
     images: Tensor,
     /// `[n, h·w·NoD]` of a frozen encoder.
@@ -37,7 +36,7 @@ impl<'a> Reconstruction<'a> {
         let named = model.encoder_named.iter().chain(&model.decoder_named);
         Ok(Self {
             seed,
-            named: named.cloned().collect(),
+            group: [Group::all(named.cloned().collect())],
             images: train.rows()?.data.reshape((train.n, train.size()))?,
             latents: None,
             curve_images: train.first(CURVE_IMAGES),
@@ -51,7 +50,7 @@ impl<'a> Reconstruction<'a> {
         let latents = model.latents(train)?;
         let shape = (latents.n, latents.size());
         Ok(Self {
-            named: model.decoder_named.clone(),
+            group: [Group::all(model.decoder_named.clone())],
             latents: Some(Tensor::from_slice(&latents.data, shape, &Device::Cpu)?),
             curve_latents: Some(latents.first(CURVE_IMAGES)),
             ..Self::of_all(model, train, seed)?
@@ -66,12 +65,12 @@ impl<'a> Reconstruction<'a> {
 }
 
 impl Objective for Reconstruction<'_> {
-    fn parameters(&self) -> &Named {
-        &self.named
+    fn groups(&self) -> &[Group] {
+        &self.group
     }
 
     /// F4: the batch mean of ‖d(ψ(e(x)) + σε) − x‖².
-    fn loss(&self, step: u64, batch: &Batch) -> Tensors<Tensor> {
+    fn loss(&self, _: usize, step: u64, batch: &Batch) -> Tensors<Tensor> {
         let arch = &self.model.arch;
         let [channels, h, w] = arch.image;
         let images = batch.of(&self.images)?;

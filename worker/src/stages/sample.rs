@@ -1,9 +1,11 @@
 //! `sample`: draws token grids from a prior and decodes them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
+use ablate_proto::stage::SampleSpec;
 
 use super::spec;
 use crate::data::samples::Samples;
@@ -11,54 +13,113 @@ use crate::data::tokens::Tokens;
 use crate::models::arvm::Arvm;
 use crate::models::arvm::sampler::{self, Sampler};
 use crate::models::autoencoder::{Autoencoder, CHUNK};
+use crate::models::file::{self, Family as _, Model};
+use crate::models::pixelcnn::PixelCnn;
+use crate::nn::rng::stream;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Sample);
-    let prior = Arvm::read(context.input("prior")?)?;
+    let folder = context.input("prior")?.to_owned();
     let decoder = Autoencoder::read(context.input("decoder")?)?;
-    let (arch, latent) = (&prior.arch, &decoder.arch);
-    if (arch.side, arch.bits) != (latent.latent_side(), latent.latent_channels) {
-        let why = format!(
-            "the prior draws grids of side {} with {} bits, but the decoder takes side {} with {}",
-            arch.side,
-            arch.bits,
-            latent.latent_side(),
-            latent.latent_channels
-        );
-        return Err(Failure::config(why));
-    }
-    let sampler = Sampler::new(&prior, spec.temperature);
+    let (tokens, mut rows) = if file::family(&folder)? == PixelCnn::NAME {
+        (of_pixelcnn(context, &spec, &folder, &decoder)?, Vec::new())
+    } else {
+        of_arvm(context, &spec, &folder, &decoder)?
+    };
+    let images = decoder
+        .images(&tokens.unpack())
+        .or_bug("decoding samples")?;
+    let distinct = tokens.grids().collect::<BTreeSet<_>>().len() as f64;
+    let tokens = Some(tokens);
+    Samples { images, tokens }.write(context.out())?;
     let total = spec.count as u64;
-    let (mut ids, mut unseen) = (Vec::new(), 0);
-    // Chunks start at fixed indices: products of matrices may differ in their
-    // last bits with the number of rows.
-    for first in (0..spec.count).step_by(CHUNK) {
+    context.progress(total, total, Vec::new())?;
+    rows.push(
+        MetricRow::scalar("distinct_grids", "", Direction::Neutral, distinct).over(spec.count),
+    );
+    Ok(rows)
+}
+
+/// Calls `draw` with the first image of a chunk and how many it has. Chunks
+/// start at fixed indices: products of matrices may differ in their last bits
+/// with the number of rows.
+fn in_chunks(
+    context: &mut Context,
+    count: usize,
+    mut draw: impl FnMut(&Context, usize, usize) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for first in (0..count).step_by(CHUNK) {
         context.check_stop(first as u64)?;
-        let n = CHUNK.min(spec.count - first);
+        draw(context, first, CHUNK.min(count - first))?;
+        context.progress(first as u64, count as u64, Vec::new())?;
+    }
+    Ok(())
+}
+
+fn check(decoder: &Autoencoder, side: usize, bits: usize) -> Result<(), Failure> {
+    let latent = (decoder.arch.latent_side(), decoder.arch.latent_channels);
+    if (side, bits) == latent {
+        return Ok(());
+    }
+    let why = format!(
+        "the prior draws grids of side {side} with {bits} bits, but the decoder takes side {} \
+         with {}",
+        latent.0, latent.1
+    );
+    Err(Failure::config(why))
+}
+
+fn of_arvm(
+    context: &mut Context,
+    spec: &SampleSpec,
+    folder: &Path,
+    decoder: &Autoencoder,
+) -> Result<(Tokens, Vec<MetricRow>), Failure> {
+    let prior = Arvm::read(folder)?;
+    let arch = &prior.arch;
+    check(decoder, arch.side, arch.bits)?;
+    let sampler = Sampler::new(&prior, spec.temperature);
+    let (mut ids, mut unseen) = (Vec::new(), 0);
+    in_chunks(context, spec.count, |context, first, n| {
         let drawn = sampler.draw(context.seed(), first as u64, n)?;
         ids.extend(drawn.ids);
         unseen += drawn.unseen;
-        context.progress(first as u64, total, Vec::new())?;
-    }
+        Ok(())
+    })?;
+    let rate = unseen as f64 / ids.len() as f64;
+    let unseen = MetricRow::scalar("unseen_context_rate", "", Direction::Neutral, rate);
+    let unseen = unseen.over(ids.len());
     let tokens = Tokens {
         n: spec.count,
         side: arch.side,
         bits: arch.bits,
         data: sampler::tokens(arch, &ids),
     };
-    let images = decoder
-        .images(&tokens.unpack())
-        .or_bug("decoding samples")?;
-    let sites = tokens.data.len();
-    let distinct = tokens.grids().collect::<BTreeSet<_>>().len();
-    Samples { images, tokens }.write(context.out())?;
-    context.progress(total, total, Vec::new())?;
-    let rate = unseen as f64 / sites as f64;
-    Ok(vec![
-        MetricRow::scalar("unseen_context_rate", "", Direction::Neutral, rate).over(sites),
-        MetricRow::scalar("distinct_grids", "", Direction::Neutral, distinct as f64)
-            .over(spec.count),
-    ])
+    Ok((tokens, vec![unseen]))
+}
+
+fn of_pixelcnn(
+    context: &mut Context,
+    spec: &SampleSpec,
+    folder: &Path,
+    decoder: &Autoencoder,
+) -> Result<Tokens, Failure> {
+    let Model { arch, net, .. } = Model::<PixelCnn>::read(folder)?;
+    check(decoder, arch.side, arch.bits)?;
+    let mut data = Vec::new();
+    in_chunks(context, spec.count, |context, first, n| {
+        let of = |i| stream(context.seed(), "sample", i as u64);
+        let mut streams: Vec<_> = (first..first + n).map(of).collect();
+        let drawn = net.draw(arch, spec.temperature, &mut streams);
+        data.extend(drawn.or_bug("drawing from a PixelCNN")?);
+        Ok(())
+    })?;
+    Ok(Tokens {
+        n: spec.count,
+        side: arch.side,
+        bits: arch.bits,
+        data,
+    })
 }

@@ -20,6 +20,7 @@ use crate::runner::context::Context;
 use crate::runner::protocol::{FromRunner, Job};
 
 mod chain;
+mod models;
 
 /// A folder in which stages leave their artefacts by name.
 struct Bench {
@@ -135,7 +136,7 @@ fn small_autoencoder() -> AutoencoderSpec {
         steps: 9,
         batch: 5,
         learning_rate: 2e-3,
-        log_every: 3,
+        log_every: 1,
         ..AutoencoderSpec::default()
     }
 }
@@ -146,7 +147,7 @@ fn small_decoder() -> DecoderSpec {
         steps: 6,
         batch: 5,
         learning_rate: 2e-3,
-        log_every: 2,
+        log_every: 1,
         ..DecoderSpec::default()
     }
 }
@@ -157,7 +158,7 @@ fn small_arvm() -> ArvmSpec {
         hidden: vec![7],
         steps: 6,
         batch: 50,
-        log_every: 2,
+        log_every: 1,
         ..ArvmSpec::default()
     }
 }
@@ -202,36 +203,77 @@ fn the_same_job_twice_leaves_the_same_bytes() {
     assert!(first == second);
 }
 
-#[test]
-fn an_interrupted_training_ends_as_if_it_had_not_been() {
+/// Data, an autoencoder and codes, for what trains on them.
+fn prepared() -> Bench {
     let bench = Bench::new();
     bench.run("data", small_data(), &[]);
     bench.run("ae", small_autoencoder(), &[("data", "data")]);
     let of_model = [("data", "data"), ("encoder", "ae")];
     bench.run("codes", EncodeSpec {}, &of_model);
-    let cases: [(StageSpec, &[(&str, &str)]); 3] = [
-        (small_autoencoder().into(), &of_model[..1]),
-        (small_decoder().into(), &of_model),
-        (small_arvm().into(), &[("codes", "codes")]),
-    ];
-    for (spec, inputs) in cases {
-        let name = spec.kind().to_string();
-        let (whole, part) = (format!("whole {name}"), format!("part {name}"));
+    bench
+}
+
+/// Every kind of stage that trains.
+fn trainings() -> Vec<(StageSpec, &'static [(&'static str, &'static str)])> {
+    let of_data = &[("data", "data")];
+    let of_codes = &[("codes", "codes")];
+    vec![
+        (small_autoencoder().into(), of_data),
+        (
+            small_decoder().into(),
+            &[("data", "data"), ("encoder", "ae")],
+        ),
+        (small_arvm().into(), of_codes),
+        (models::pixelcnn().into(), of_codes),
+        (models::vae().into(), of_data),
+        (models::gan().into(), of_data),
+        (models::diffusion().into(), of_data),
+    ]
+}
+
+#[test]
+fn an_interrupted_training_ends_as_if_it_had_not_been() {
+    let bench = prepared();
+    for (spec, inputs) in trainings() {
+        let kind = spec.kind();
+        let whole = format!("whole {kind}");
         let expected = bench.run(&whole, spec.clone(), inputs);
-        let job = bench.job(&part, spec, inputs);
-        // Progress without rows is thinned out: rows come every 2 or 3 steps.
-        let stopped = execute(job.clone(), Some(2));
-        assert_eq!(stopped.result.unwrap_err().class, FailureClass::Preempted);
-        let again = Job {
-            checkpoint: stopped.checkpoint,
-            ..job
-        };
-        assert!(again.checkpoint.is_some(), "{name}");
-        std::fs::remove_dir_all(&again.out).unwrap();
-        std::fs::create_dir_all(&again.out).unwrap();
-        let resumed = execute(again, None).result.unwrap();
-        assert_eq!(Metrics(resumed), expected, "{name}");
-        assert!(bench.bytes(&part) == bench.bytes(&whole), "{name}");
+        // Progress without rows is thinned out: these have a row each step.
+        for stop in [1, 2, 5] {
+            let part = format!("part {kind} {stop}");
+            let job = bench.job(&part, spec.clone(), inputs);
+            let stopped = execute(job.clone(), Some(stop));
+            assert_eq!(stopped.result.unwrap_err().class, FailureClass::Preempted);
+            let again = Job {
+                checkpoint: stopped.checkpoint,
+                ..job
+            };
+            assert!(again.checkpoint.is_some(), "{part}");
+            std::fs::remove_dir_all(&again.out).unwrap();
+            std::fs::create_dir_all(&again.out).unwrap();
+            let resumed = execute(again, None).result.unwrap();
+            assert_eq!(Metrics(resumed), expected, "{part}");
+            assert!(bench.bytes(&part) == bench.bytes(&whole), "{part}");
+        }
+    }
+}
+
+/// Found within 50 steps, with the step and where.
+#[test]
+fn a_learning_rate_that_diverges_is_a_bug_with_its_step_and_place() {
+    let bench = prepared();
+    for (spec, inputs) in trainings() {
+        let kind = spec.kind();
+        let mut parameters = spec.parameters();
+        parameters.insert("learning_rate".to_owned(), 1e30.into());
+        parameters.insert("steps".to_owned(), 50.into());
+        let spec = StageSpec::build(kind, &parameters).unwrap();
+        let failure = execute(bench.job("diverging", spec, inputs), None);
+        let failure = failure.result.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Bug, "{kind}");
+        let cause = failure.cause;
+        let place = cause.contains(".weight") || cause.contains(".bias");
+        assert!(cause.contains("at step") && place, "{kind}: {cause}");
     }
 }
 
@@ -265,19 +307,4 @@ fn what_cannot_be_measured_says_why() {
     let nothing = bench.job("nothing", EvaluateSpec::default(), &inputs[..1]);
     let failure = execute(nothing, None).result.unwrap_err();
     assert_eq!(failure.class, FailureClass::Config);
-}
-
-#[test]
-fn a_loss_that_is_not_finite_is_a_bug_with_its_step() {
-    let bench = Bench::new();
-    bench.run("data", small_data(), &[]);
-    let spec = AutoencoderSpec {
-        learning_rate: 1e30,
-        steps: 60,
-        ..small_autoencoder()
-    };
-    let failure = execute(bench.job("ae", spec, &[("data", "data")]), None);
-    let failure = failure.result.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Bug);
-    assert!(failure.cause.contains("step"), "{failure}");
 }

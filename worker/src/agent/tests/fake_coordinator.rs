@@ -118,7 +118,7 @@ impl Peer {
             task: task.key,
             number,
         };
-        let task = task.clone();
+        let task = Box::new(task.clone());
         self.say(ToWorker::Assign { attempt, task }).await;
         attempt
     }

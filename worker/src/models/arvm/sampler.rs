@@ -12,6 +12,7 @@ use super::net;
 use super::table::{Entry, Table};
 use super::window::{PAD, Windows};
 use super::{Arch, Arvm};
+use crate::models::draw;
 use crate::nn::rng::{Stream, stream};
 use crate::runner::failure::OrFail as _;
 
@@ -136,31 +137,10 @@ impl<'a> Sampler<'a> {
                     .collect()
             }
             Weights::Uniform => ids.map(|id| (id, 1.0)).collect(),
-            Weights::Net(row) => {
-                let logits = &answers[*row];
-                let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let ids = ids.zip(logits);
-                ids.map(|(id, x)| (id, sharpen(f64::from(x - top))))
-                    .collect()
-            }
+            Weights::Net(row) => draw::sharpened(&answers[*row], self.temperature).into(),
         };
-        pick(&weights, rng.unit())
+        i32::try_from(draw::pick(&weights, rng.unit())).unwrap_or(i32::MAX)
     }
-}
-
-/// The id at `unit` ∈ [0, 1) of the cumulated weights.
-fn pick(weights: &[(u32, f64)], unit: f64) -> i32 {
-    let total: f64 = weights.iter().map(|(_, w)| w).sum();
-    let mut left = unit * total;
-    let mut chosen = 0;
-    for (id, weight) in weights.iter().filter(|(_, w)| *w > 0.0) {
-        chosen = *id;
-        left -= weight;
-        if left < 0.0 {
-            break;
-        }
-    }
-    i32::try_from(chosen).unwrap_or(i32::MAX)
 }
 
 /// Tokens of ids.

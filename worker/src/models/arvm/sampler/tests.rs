@@ -88,15 +88,6 @@ fn every_policy_answers_for_unseen_contexts() {
     }
 }
 
-#[test]
-fn weights_are_drawn_in_proportion() {
-    let weights = [(4, 1.0), (5, 0.0), (7, 3.0)];
-    assert_eq!(pick(&weights, 0.0), 4);
-    assert_eq!(pick(&weights, 0.249), 4);
-    assert_eq!(pick(&weights, 0.251), 7);
-    assert_eq!(pick(&weights, 0.999_999), 7);
-}
-
 /// science.md §3.2: NoD 8, K 256, sites of their own on 4×4, 512 twice.
 #[test]
 fn networks_have_the_sizes_of_the_specification() {
