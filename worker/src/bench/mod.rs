@@ -104,9 +104,10 @@ impl Optimised {
 
     /// Goes down the gradients of a loss; returns the loss.
     fn step(&mut self, step: u64, loss: Tensor) -> Result<f32> {
-        let grads = loss.backward()?;
-        self.adam.step(step, self.rate, &self.named, &grads)?;
-        loss.to_scalar()
+        let value = loss.to_scalar()?;
+        self.adam
+            .descend(step, self.rate, &self.named, &loss, false)?;
+        Ok(value)
     }
 }
 

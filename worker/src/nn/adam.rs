@@ -3,12 +3,13 @@
 //! be stored: candle's own cannot be resumed.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
-use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, bail};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, Var, bail};
 
 use rayon::prelude::*;
 
+use super::backward::{self, Consumer};
 use super::narrow;
 use super::params::Named;
 use super::simd::wide;
@@ -68,15 +69,21 @@ impl Adam {
         }
     }
 
-    /// Takes step number `step`, counted from 1, at this learning rate. A
-    /// parameter without a gradient is left as it is.
-    pub(crate) fn step(
+    /// Takes step number `step`, counted from 1, at this learning rate, down
+    /// the gradients of a loss, each of which is used up as it comes. A
+    /// parameter without a gradient is left as it is. With `inspect`, returns
+    /// the first parameter whose gradient has a flaw.
+    ///
+    /// # Errors
+    /// When the graph cannot be gone back through.
+    pub(crate) fn descend(
         &mut self,
         step: u64,
         learning_rate: f64,
         parameters: &Named,
-        grads: &GradStore,
-    ) -> Result<()> {
+        loss: &Tensor,
+        inspect: bool,
+    ) -> Result<Option<(usize, Flaw)>> {
         let t = step as f64;
         let Settings {
             betas: [beta1, beta2],
@@ -84,52 +91,86 @@ impl Adam {
         } = self.settings;
         let correction1 = 1.0 - libm::pow(beta1, t);
         let correction2 = 1.0 - libm::pow(beta2, t);
-        for ((_, parameter), moments) in parameters.iter().zip(&mut self.moments) {
-            let Some(grad) = grads.get(parameter) else {
-                continue;
-            };
-            let update = Update {
+        let descent = Rc::new(RefCell::new(Descent {
+            rates: Rates {
                 betas: [narrow(beta1), narrow(beta2)],
                 kept: narrow(1.0 - learning_rate * weight_decay),
                 rate: narrow(learning_rate / correction1),
                 root_correction2: narrow(correction2.sqrt()),
-                moments: RefCell::new(moments),
-            };
-            parameter.inplace_op2(&grad.contiguous()?, &update)?;
-        }
-        Ok(())
+            },
+            parameters: parameters.iter().map(|(_, var)| var.clone()).collect(),
+            moments: std::mem::take(&mut self.moments),
+            inspect,
+            broken: None,
+        }));
+        let tensors = parameters.iter().map(|(_, var)| var.as_tensor());
+        let reached = backward::pass(loss, tensors, descent.clone());
+        let mut descent = descent.borrow_mut();
+        self.moments = std::mem::take(&mut descent.moments);
+        let missing = reached?.iter().position(|reached| !reached);
+        let missing = missing.map(|index| (index, Flaw::Missing));
+        let broken = descent.broken.map(|index| (index, Flaw::NotFinite));
+        Ok(missing.or(broken).filter(|_| inspect))
     }
 }
 
-struct Update<'a> {
+/// What can be wrong with a gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// There is none: the loss does not reach the parameter.
+    Missing,
+    NotFinite,
+}
+
+/// A step on its way.
+struct Descent {
+    rates: Rates,
+    parameters: Vec<Var>,
+    moments: Vec<Moments>,
+    inspect: bool,
+    /// The first parameter whose gradient is not finite.
+    broken: Option<usize>,
+}
+
+impl Consumer for Descent {
+    fn take(&mut self, index: usize, grad: &[f32]) -> Result<()> {
+        if self.inspect && !grad.iter().all(|g| g.is_finite()) {
+            self.broken = Some(self.broken.map_or(index, |first| first.min(index)));
+        }
+        let update = Update {
+            rates: self.rates,
+            grad,
+            moments: RefCell::new(&mut self.moments[index]),
+        };
+        self.parameters[index].inplace_op1(&update)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rates {
     betas: [f32; 2],
     /// What weight decay leaves of a parameter.
     kept: f32,
     rate: f32,
     root_correction2: f32,
+}
+
+struct Update<'a> {
+    rates: Rates,
+    grad: &'a [f32],
     moments: RefCell<&'a mut Moments>,
 }
 
-impl InplaceOp2 for Update<'_> {
+impl InplaceOp1 for Update<'_> {
     fn name(&self) -> &'static str {
         "adam"
     }
 
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        _: &Layout,
-        grad: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<()> {
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("gradients are contiguous");
-        };
-        let grad = &grad.as_slice::<f32>()?[start..end];
+    fn cpu_fwd(&self, parameter: &mut CpuStorage, _: &Layout) -> Result<()> {
         let CpuStorage::F32(parameter) = parameter else {
             bail!("parameters are f32");
         };
-        let moments = &mut **self.moments.borrow_mut();
+        let (grad, moments) = (self.grad, &mut **self.moments.borrow_mut());
         if parameter.len() != grad.len() || moments.m.len() != grad.len() {
             bail!(
                 "a gradient of {} for {} values",
@@ -137,8 +178,12 @@ impl InplaceOp2 for Update<'_> {
                 parameter.len()
             );
         }
-        let [b1, b2] = self.betas;
-        let (rate, root, kept) = (self.rate, self.root_correction2, self.kept);
+        let Rates {
+            betas: [b1, b2],
+            kept,
+            rate,
+            root_correction2: root,
+        } = self.rates;
         let (m, v) = (&mut moments.m, &mut moments.v);
         let moments = m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART));
         let values = parameter.par_chunks_mut(PART).zip(grad.par_chunks(PART));
@@ -173,8 +218,8 @@ mod tests {
 
     fn step(adam: &mut Adam, step: u64, var: &Var, named: &Named) {
         let loss = var.as_tensor().sqr().unwrap().sum_all().unwrap();
-        let grads = loss.backward().unwrap();
-        adam.step(step, 0.05, named, &grads).unwrap();
+        let flaw = adam.descend(step, 0.05, named, &loss, true).unwrap();
+        assert_eq!(flaw, None);
     }
 
     /// Against the recurrences in f64, on a quadratic.

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::gemm::{Matrix, product, product_into};
 use super::im2col::total;
 use super::pieces::piece;
-use super::sides::{Finish, Gradients, Side, Sides};
+use super::sides::{Finish, Gradients, Side, Sides, Want};
 use super::unfold::Unfold;
 use super::workspace::Buffer;
 
@@ -223,8 +223,8 @@ impl Sides for BySite {
     }
 
     /// For convolutions only: weights of transposed ones lie otherwise.
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients {
-        let side = match want {
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
+        let side = match want.side {
             None => None,
             Some(Side::Wide) => Some(self.to_wide_turned(narrow, &self.turned(weight), None)),
             Some(Side::Narrow) => {
@@ -232,9 +232,9 @@ impl Sides for BySite {
                 Some(through(&ways, wide, weight, |site| self.runs(site), None))
             }
         };
-        Gradients {
-            weight: self.weight_gradient(wide, narrow, weight.len()),
-            side,
-        }
+        let gw = want
+            .weight
+            .then(|| self.weight_gradient(wide, narrow, weight.len()).into());
+        Gradients { weight: gw, side }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gemm::{Matrix, product_into};
-use super::sides::{Finish, Gradients, Side, Sides};
+use super::sides::{Finish, Gradients, Side, Sides, Want};
 use super::unfold::Unfold;
 use super::workspace::Buffer;
 
@@ -161,11 +161,11 @@ impl Sides for Im2col {
         y
     }
 
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients {
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
         let images = narrow.len() / self.row();
         let chunks = (SUMS / weight.len().max(1)).clamp(CHUNKS / 4, CHUNKS);
         let chunk = self.chunk(images, chunks);
-        let (width, each) = match want {
+        let (width, each) = match want.side {
             None => (0, 1),
             Some(Side::Wide) => (images * self.unfold.image(), self.unfold.image()),
             Some(Side::Narrow) => (images * self.row(), self.row()),
@@ -176,12 +176,16 @@ impl Sides for Im2col {
         let inputs = wide.par_chunks(chunk * self.unfold.image());
         let inputs = inputs.zip(narrow.par_chunks(chunk * self.row()));
         let sums = inputs.zip(parts).map(|((wide, narrow), side)| {
-            let mut sum = vec![0.0; weight.len()];
+            let mut sum = vec![0.0; if want.weight { weight.len() } else { 0 }];
             for sites in self.spans(narrow.len() / self.row()) {
                 let mut columns = Buffer::take(self.columns(sites.len()));
-                self.unfold.gather(wide, sites.clone(), &mut columns);
-                self.add_weight(&columns, narrow, &sites, &mut sum);
-                match want {
+                if want.weight || want.side == Some(Side::Narrow) {
+                    self.unfold.gather(wide, sites.clone(), &mut columns);
+                }
+                if want.weight {
+                    self.add_weight(&columns, narrow, &sites, &mut sum);
+                }
+                match want.side {
                     None => {}
                     Some(Side::Wide) => {
                         self.scattered(narrow, weight, &sites, &mut columns, side);
@@ -193,8 +197,8 @@ impl Sides for Im2col {
         });
         let sums: Vec<Vec<f32>> = sums.collect();
         Gradients {
-            weight: total(sums, weight.len()),
-            side: want.map(|_| side),
+            weight: want.weight.then(|| total(sums, weight.len()).into()),
+            side: want.side.map(|_| side),
         }
     }
 }

@@ -177,7 +177,7 @@ impl Layer {
                 Fused::linear(inputs, outputs, x.n * h * w, act)
             }
         };
-        let data = x.data.apply_op3(&self.weight, &self.bias, op)?;
+        let data = op.apply(&x.data, &self.weight, &self.bias)?;
         Ok(Rows { data, n: x.n, h, w })
     }
 }
@@ -203,7 +203,7 @@ impl Layer {
         let Some(op) = Fused::masked(unfold, seen, outputs, x.n, act) else {
             return Ok(None);
         };
-        let data = x.data.apply_op3(&self.weight, &self.bias, op)?;
+        let data = op.apply(&x.data, &self.weight, &self.bias)?;
         Ok(Some(Rows { data, n: x.n, h, w }))
     }
 }

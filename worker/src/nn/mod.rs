@@ -16,6 +16,7 @@ mod act;
 pub(crate) mod activation;
 pub(crate) mod adam;
 pub(crate) mod attention;
+mod backward;
 pub(crate) mod batch_norm;
 pub(crate) mod build;
 mod by_site;

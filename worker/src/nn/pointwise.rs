@@ -2,7 +2,7 @@
 //! convolutions of either kind without stride, padding and groups.
 
 use super::gemm::{Matrix, parallel};
-use super::sides::{Finish, Gradients, Side, Sides};
+use super::sides::{Finish, Gradients, Sides, Want};
 use super::workspace::Buffer;
 
 /// Up to so many rows, packing a weight the other way round costs more than
@@ -36,13 +36,16 @@ impl Sides for Pointwise {
         self.to_narrow(narrow, weight, finish)
     }
 
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients {
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
         let rows = self.rows(narrow);
         let x = Matrix::new(wide, rows, self.inputs);
         let g = Matrix::new(narrow, rows, self.outputs);
-        let mut gw = vec![0.0; weight.len()];
-        parallel(&mut gw, x.t(), g, |_, _| ());
-        let side = want.map(|_| {
+        let gw = want.weight.then(|| {
+            let mut gw = Buffer::take(weight.len());
+            parallel(&mut gw, x.t(), g, |_, _| ());
+            gw
+        });
+        let side = want.side.map(|_| {
             let w = Matrix::new(weight, self.inputs, self.outputs);
             let mut gx = vec![0.0; wide.len()];
             if rows > FEW {

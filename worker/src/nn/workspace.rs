@@ -40,6 +40,13 @@ impl Buffer {
     }
 }
 
+impl From<Vec<f32>> for Buffer {
+    fn from(data: Vec<f32>) -> Self {
+        let len = data.len();
+        Self { data, len }
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         let data = std::mem::take(&mut self.data);
