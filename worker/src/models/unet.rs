@@ -17,6 +17,7 @@ use crate::nn::loss::mse;
 use crate::nn::mode::Mode;
 use crate::nn::narrow;
 use crate::nn::per_image::add_per_image;
+use crate::nn::reuse::{add_to, free};
 use crate::nn::upsample::double;
 
 const KEEP: Kind = Kind::Conv(Window::square(3, 1, 1));
@@ -222,9 +223,14 @@ impl UNet {
                         bail!("nothing was left for a block on the way up");
                     };
                     let data = Tensor::cat(&[&x.data, &beside.data], 1)?;
+                    free(&x.data)?;
                     block.forward(&Rows { data, ..x }, &time, mode)?
                 }
-                Up::Double(layer) => layer.forward(&double(&x)?)?,
+                Up::Double(layer) => {
+                    let doubled = double(&x)?;
+                    free(&x.data)?;
+                    layer.forward(&doubled)?
+                }
             };
         }
         self.tail.forward(&self.norm.forward(&x)?)
@@ -318,7 +324,7 @@ impl Residual {
             Some(layer) => layer.forward(x)?.data,
             None => x.data.clone(),
         };
-        let data = (h.data + around)?;
+        let data = add_to(&h.data, &around)?;
         Ok(Rows { data, ..*x })
     }
 }
@@ -341,7 +347,7 @@ fn attend(build: &mut Build, name: &str, arch: &Arch, width: usize) -> Result<At
 impl Attend {
     fn forward(&self, x: &Rows) -> Result<Rows> {
         let data = self.attention.forward(&self.norm.forward(x)?)?.data;
-        let data = (data + &x.data)?;
+        let data = add_to(&data, &x.data)?;
         Ok(Rows { data, ..*x })
     }
 }

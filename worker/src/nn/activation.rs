@@ -4,6 +4,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use super::backward;
 use super::decay::logistic;
 use super::layer::{values, with_values};
 use super::pieces;
@@ -103,7 +104,8 @@ impl CustomOp1 for Apply {
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        backward::done(y);
         let gx = with_values(x, |x| with_values(grad, |g| Ok(self.0.backward(x, g))))?;
         Ok(Some(Tensor::from_vec(gx, x.shape(), x.device())?))
     }

@@ -96,7 +96,7 @@ impl Adam {
                 betas: [narrow(beta1), narrow(beta2)],
                 kept: narrow(1.0 - learning_rate * weight_decay),
                 rate: narrow(learning_rate / correction1),
-                root_correction2: narrow(correction2.sqrt()),
+                scale: narrow(1.0 / correction2.sqrt()),
             },
             parameters: parameters.iter().map(|(_, var)| var.clone()).collect(),
             moments: std::mem::take(&mut self.moments),
@@ -152,7 +152,8 @@ struct Rates {
     /// What weight decay leaves of a parameter.
     kept: f32,
     rate: f32,
-    root_correction2: f32,
+    /// 1/√(1 − β₂ᵗ).
+    scale: f32,
 }
 
 struct Update<'a> {
@@ -182,7 +183,7 @@ impl InplaceOp1 for Update<'_> {
             betas: [b1, b2],
             kept,
             rate,
-            root_correction2: root,
+            scale,
         } = self.rates;
         let (m, v) = (&mut moments.m, &mut moments.v);
         let moments = m.par_chunks_mut(PART).zip(v.par_chunks_mut(PART));
@@ -195,7 +196,7 @@ impl InplaceOp1 for Update<'_> {
                     for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(moments) {
                         *m = b1 * *m + (1.0 - b1) * g;
                         *v = b2 * *v + (1.0 - b2) * g * g;
-                        let step = rate * *m / (v.sqrt() / root + EPSILON);
+                        let step = rate * *m / (v.sqrt() * scale + EPSILON);
                         *p = kept * *p - step;
                     }
                 },

@@ -15,6 +15,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use candle_core::{Result, Tensor, TensorId, bail};
 
 use super::fused::with_values;
+use super::reuse;
 use super::workspace::Buffer;
 
 /// What becomes of the gradients of parameters.
@@ -131,6 +132,15 @@ impl Drop for Use {
     }
 }
 
+/// Frees the output of an op that the pass of this thread, if it is in one,
+/// has gone back through: all that used it came before.
+pub(super) fn done(output: &Tensor) {
+    if PASS.with_borrow(Option::is_some) {
+        // What cannot be freed was given away before.
+        drop(reuse::free(output));
+    }
+}
+
 /// Ends the pass of this thread, however it ends.
 struct Ended;
 
@@ -140,8 +150,8 @@ impl Drop for Ended {
     }
 }
 
-/// Goes back through the graph of a loss. Returns which parameters had a
-/// gradient.
+/// Goes back through the graph of a loss, once: what layers put out is freed on
+/// the way, so copy what is used again. Returns which parameters had a gradient.
 ///
 /// # Errors
 /// When the consumer fails, or this thread is in a pass already.

@@ -2,12 +2,16 @@
 //! probability `rate`, else divided by 1 − rate; which ones follows from
 //! (seed, layer, step), and is drawn again on the way back.
 
+use std::sync::Mutex;
+
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::layer::{values, with_values};
+use super::backward;
+use super::layer::with_values;
 use super::mode::Mode;
 use super::narrow;
+use super::reuse::{take_here, taken};
 use super::rng::{Stream, stream};
 use super::simd::wide;
 
@@ -29,8 +33,11 @@ pub(crate) fn dropout(name: &str, rate: f64) -> Dropout {
 }
 
 impl Dropout {
+    /// In the place of `x`: nobody else may have it, and its gradient must not
+    /// need its values (`reuse`).
+    ///
     /// # Errors
-    /// None is expected.
+    /// When `x` is a part of a larger tensor.
     pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let Mode::Train { seed, step } = mode else {
             return Ok(x.clone());
@@ -38,39 +45,40 @@ impl Dropout {
         let op = Drop {
             stream: stream(seed, &self.name, step),
             rate: self.rate,
+            values: take_here(x)?,
         };
-        x.contiguous()?.apply_op1(op)
+        x.apply_op1(op)
     }
 }
 
 struct Drop {
     stream: Stream,
     rate: f64,
+    /// What is dropped from.
+    values: Mutex<Vec<f32>>,
 }
 
 impl Drop {
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
+    fn apply(&self, mut x: Vec<f32>) -> Vec<f32> {
         let kept = narrow(1.0 / (1.0 - self.rate));
         let dropped = self.rate * 2f64.powi(32);
-        let mut out = vec![0.0; x.len()];
-        let parts = out.par_chunks_mut(PART).zip(x.par_chunks(PART));
-        parts.enumerate().for_each(|(part, (out, x))| {
+        x.par_chunks_mut(PART).enumerate().for_each(|(part, x)| {
             let mut draws = vec![0u32; x.len()];
             self.stream.part(part as u64).fill(&mut draws);
             wide(
                 #[inline(always)]
                 || {
-                    for ((out, x), draw) in out.iter_mut().zip(x).zip(&draws) {
-                        *out = if f64::from(*draw) < dropped {
+                    for (x, draw) in x.iter_mut().zip(&draws) {
+                        *x = if f64::from(*draw) < dropped {
                             0.0
                         } else {
-                            kept * x
+                            kept * *x
                         };
                     }
                 },
             );
         });
-        out
+        x
     }
 }
 
@@ -79,13 +87,14 @@ impl CustomOp1 for Drop {
         "dropout"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.apply(values(x, layout)?);
+    fn cpu_fwd(&self, _: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = self.apply(taken(&self.values));
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let gx = with_values(grad, |grad| Ok(self.apply(grad)))?;
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        backward::done(y);
+        let gx = with_values(grad, |grad| Ok(self.apply(grad.to_vec())))?;
         Ok(Some(Tensor::from_vec(gx, x.shape(), x.device())?))
     }
 }

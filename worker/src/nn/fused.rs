@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::act::{self, Act};
-use super::backward::{Fate, Use};
+use super::backward::{self, Fate, Use};
 use super::by_site::BySite;
 use super::im2col::Im2col;
 use super::pointwise::Pointwise;
@@ -197,6 +197,7 @@ impl CustomOp3 for Fused {
         let tensor =
             |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let gx = gradients.side.map(|gx| tensor(gx, x)).transpose()?;
+        backward::done(y);
         // From here on nothing reads weight or bias.
         let settle = |fate, of: Option<&Use>, grad: Option<Buffer>, like: &Tensor| {
             let Some(grad) = grad else { return Ok(None) };

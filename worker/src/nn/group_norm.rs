@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::activation::silu_slope;
+use super::backward;
 use super::build::{Build, Init};
 use super::decay::logistic;
 use super::layer::{Rows, values, with_values};
@@ -307,7 +308,7 @@ impl CustomOp3 for Fused {
         x: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let [gx, gw, gb] = with_values(x, |x| {
@@ -317,6 +318,7 @@ impl CustomOp3 for Fused {
                 })
             })
         })?;
+        backward::done(y);
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((
             Some(tensor(gx, x)?),

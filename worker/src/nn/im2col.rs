@@ -10,11 +10,18 @@ use rayon::prelude::*;
 
 use super::gemm::{Matrix, product_into};
 use super::sides::{Finish, Gradients, Side, Sides, Want};
+use super::simd::wide;
 use super::unfold::Unfold;
 use super::workspace::Buffer;
 
-/// Images are cut into at most so many chunks, whatever the number of threads.
+/// Images are cut into at most so many chunks, whatever the number of threads, …
 const CHUNKS: usize = 16;
+
+/// … of at least about so many multiplications each.
+const CHUNK: usize = 1 << 19;
+
+/// Values of the chunks' sums that are added at a time.
+const PART: usize = 1 << 14;
 
 /// Elements that the chunks' own sums of the weight's gradient may take.
 const SUMS: usize = 1 << 22;
@@ -38,9 +45,10 @@ impl Im2col {
         self.unfold.sites() * self.narrow
     }
 
-    /// Images per chunk.
+    /// Images per chunk, of at most so many chunks.
     fn chunk(&self, images: usize, chunks: usize) -> usize {
-        images.div_ceil(chunks).max(1)
+        let work = images * self.row() * self.unfold.patch() / self.unfold.groups;
+        images.div_ceil((work / CHUNK).clamp(1, chunks)).max(1)
     }
 
     fn spans(&self, images: usize) -> impl Iterator<Item = Range<usize>> {
@@ -207,8 +215,19 @@ impl Sides for Im2col {
 pub(super) fn total(sums: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let mut sums = sums.into_iter();
     let mut total = sums.next().unwrap_or_else(|| vec![0.0; len]);
-    for sum in sums {
-        total.iter_mut().zip(sum).for_each(|(t, s)| *t += s);
-    }
+    let rest: Vec<Vec<f32>> = sums.collect();
+    let parts = total.par_chunks_mut(PART).enumerate();
+    parts.for_each(|(i, total)| {
+        let at = i * PART..i * PART + total.len();
+        wide(
+            #[inline(always)]
+            || {
+                for sum in &rest {
+                    let sum = &sum[at.clone()];
+                    total.iter_mut().zip(sum).for_each(|(t, s)| *t += s);
+                }
+            },
+        );
+    });
     total
 }

@@ -47,6 +47,7 @@ mod pointwise;
 )]
 pub(crate) mod pool;
 pub(crate) mod rng;
+pub(crate) mod reuse;
 mod sides;
 mod simd;
 mod softmax;

@@ -26,7 +26,7 @@ use transform::Grid;
 const BLOCK: usize = 64;
 
 /// Elements of the points of both sides kept for the weight's gradient.
-const SLAB: usize = 1 << 23;
+const SLAB: usize = 1 << 22;
 
 struct Winograd<T> {
     wide: Grid,
