@@ -4,7 +4,8 @@
 //! zero. Here layers hand the gradients of their parameters to the pass of
 //! their thread, which passes each on once no graph waits for another part of
 //! it; gradients of parameters that are not wanted are not computed at all.
-//! Whatever reaches a parameter through candle's own ops is added at the end.
+//! Whatever reaches a parameter through candle's own ops is added at the end;
+//! one that layers are done with by then is an error.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -201,4 +202,95 @@ pub(super) fn pass<'a>(
         pass.taken[index] = true;
     }
     Ok(pass.taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::nn::build::Build;
+    use crate::nn::layer::{Act, Kind, Layer, linear};
+
+    #[derive(Default)]
+    struct Kept(Vec<(usize, Vec<f32>)>);
+
+    impl Consumer for Kept {
+        fn take(&mut self, index: usize, grad: &[f32]) -> Result<()> {
+            self.0.push((index, grad.to_vec()));
+            Ok(())
+        }
+    }
+
+    fn net() -> (Layer, Layer, Vec<Var>) {
+        let mut build = Build::seeded(0);
+        let mut layer = |name| build.layer(name, Kind::Linear, [3, 3], Act::Tanh);
+        let (a, b) = (layer("a").unwrap(), layer("b").unwrap());
+        let [named, _] = build.finish().unwrap();
+        (a, b, named.into_iter().map(|(_, var)| var).collect())
+    }
+
+    /// Through `a`, `b` and `a` again, and the weight of `a` by itself.
+    fn loss(a: &Layer, b: &Layer) -> Tensor {
+        let x = Tensor::new(&[[1f32, -2.0, 0.5], [0.3, 0.2, 0.1]], &Device::Cpu).unwrap();
+        let y = [a, b, a].iter().fold(x, |x, l| linear(l, &x).unwrap());
+        let own = a.weight.sqr().unwrap().sum_all().unwrap();
+        (y.sqr().unwrap().sum_all().unwrap() + own).unwrap()
+    }
+
+    fn gradients(loss: &Tensor, parameters: &[&Var]) -> (Vec<bool>, Vec<(usize, Vec<f32>)>) {
+        let kept = Rc::new(RefCell::new(Kept::default()));
+        let tensors = parameters.iter().map(|var| var.as_tensor());
+        let reached = pass(loss, tensors, kept.clone()).unwrap();
+        let mut kept = kept.take().0;
+        kept.sort_by_key(|(index, _)| *index);
+        (reached, kept)
+    }
+
+    #[test]
+    fn gradients_are_those_of_candle() {
+        let (a, b, vars) = net();
+        let grads = loss(&a, &b).backward().unwrap();
+        let expected = |var: &Var| {
+            let grad = grads.get(var).unwrap().flatten_all().unwrap();
+            grad.to_vec1::<f32>().unwrap()
+        };
+        // The weight of `a` is used by an op of candle as well: its own part
+        // is kept until the end.
+        let whole: Vec<&Var> = vars.iter().collect();
+        let own = Use::of(&a.weight);
+        let (reached, got) = gradients(&loss(&a, &b), &whole);
+        drop(own);
+        assert_eq!(reached, [true; 4]);
+        for (index, got) in got {
+            for (got, expected) in got.iter().zip(expected(&vars[index])) {
+                assert!((got - expected).abs() < 1e-6, "{index}: {got} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_given() {
+        let (a, b, vars) = net();
+        let (reached, got) = gradients(&loss(&a, &b), &[&vars[2]]);
+        assert_eq!((reached.len(), got.len()), (1, 1));
+        let other = Var::new(&[1f32], &Device::Cpu).unwrap();
+        let (reached, got) = gradients(&loss(&a, &b), &[&other, &vars[3]]);
+        assert_eq!((reached, got[0].0), (vec![false, true], 1));
+    }
+
+    #[test]
+    fn a_pass_ends_though_it_fails() {
+        struct Fails;
+        impl Consumer for Fails {
+            fn take(&mut self, _: usize, _: &[f32]) -> Result<()> {
+                bail!("no")
+            }
+        }
+        let (a, b, vars) = net();
+        let fails = Rc::new(RefCell::new(Fails));
+        let tensors = vars.iter().map(|var| var.as_tensor());
+        assert!(pass(&loss(&a, &b), tensors, fails).is_err());
+        assert_eq!(gradients(&loss(&a, &b), &[&vars[3]]).0, [true]);
+    }
 }

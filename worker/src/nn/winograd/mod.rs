@@ -242,7 +242,10 @@ impl<T: Tile> Sides for Winograd<T> {
         let mut side = vec![0.0; width];
         let block = self.block();
         let image = Self::POINTS * self.tiles() * (depth + channels);
-        let slab = (SLAB / image.max(1)).max(1).next_multiple_of(block);
+        // Beside points of the weight that are many, more images cost little,
+        // and with one slab the sums need no memory of their own.
+        let room = SLAB.max(Self::POINTS * depth * channels);
+        let slab = (room / image.max(1)).max(1).next_multiple_of(block);
         let mut weights = want.side.map(|_| self.weights(weight));
         let mut sums = None;
         let mut sides = side.chunks_mut(slab * each);
