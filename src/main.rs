@@ -11,6 +11,7 @@ mod report;
 mod rpc;
 mod settings;
 mod store;
+mod tasks;
 
 use clap::Parser;
 

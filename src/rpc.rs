@@ -1,8 +1,9 @@
 //! Calls to a coordinator. The only file of the command line that names
 //! generated types.
 
+use ablate_proto::failure::FailureClass;
 use ablate_proto::id::SweepId;
-use ablate_proto::status::{ClusterStatus, Submitted, SweepStatus};
+use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use ablate_proto::wire::sweeps_client::SweepsClient;
 use ablate_proto::wire::{self, InvalidMessage};
 use futures::{Stream, StreamExt};
@@ -49,6 +50,68 @@ impl Sweeps {
         let reply = self.0.watch(wire::WatchRequest { sweep }).await;
         let snapshots = reply.map_err(refused)?.into_inner();
         Ok(snapshots.map(|s| s.map_err(refused)?.try_into().map_err(invalid)))
+    }
+
+    pub(crate) async fn pause(&mut self, sweep: &str) -> Result<SweepStatus, CliError> {
+        let sweep = sweep.to_owned();
+        let reply = self.0.pause(wire::SweepRequest { sweep }).await;
+        reply
+            .map_err(refused)?
+            .into_inner()
+            .try_into()
+            .map_err(invalid)
+    }
+
+    pub(crate) async fn resume(&mut self, sweep: &str) -> Result<SweepStatus, CliError> {
+        let sweep = sweep.to_owned();
+        let reply = self.0.resume(wire::SweepRequest { sweep }).await;
+        reply
+            .map_err(refused)?
+            .into_inner()
+            .try_into()
+            .map_err(invalid)
+    }
+
+    pub(crate) async fn retry(
+        &mut self,
+        sweep: &str,
+        class: Option<FailureClass>,
+    ) -> Result<SweepStatus, CliError> {
+        let class = class.map(wire::FailureClass::from).unwrap_or_default();
+        let request = wire::RetryRequest {
+            sweep: sweep.to_owned(),
+            class: class.into(),
+        };
+        let reply = self.0.retry(request).await;
+        reply
+            .map_err(refused)?
+            .into_inner()
+            .try_into()
+            .map_err(invalid)
+    }
+
+    pub(crate) async fn drain(
+        &mut self,
+        worker: &str,
+        undo: bool,
+    ) -> Result<WorkerStatus, CliError> {
+        let worker = worker.to_owned();
+        let reply = self.0.drain(wire::DrainRequest { worker, undo }).await;
+        reply
+            .map_err(refused)?
+            .into_inner()
+            .try_into()
+            .map_err(invalid)
+    }
+
+    pub(crate) async fn explain(&mut self, task: &str) -> Result<Explanation, CliError> {
+        let task = task.to_owned();
+        let reply = self.0.explain(wire::ExplainRequest { task }).await;
+        reply
+            .map_err(refused)?
+            .into_inner()
+            .try_into()
+            .map_err(invalid)
     }
 
     pub(crate) async fn cancel(&mut self, sweep: &str) -> Result<u64, CliError> {

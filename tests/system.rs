@@ -10,3 +10,5 @@ mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
 mod support;
+#[path = "system/weights.rs"]
+mod weights;

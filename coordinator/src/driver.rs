@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ablate_proto::id::SweepId;
+use ablate_proto::id::{SweepId, WorkerId};
 use ablate_proto::message::{Hello, ToWorker};
-use ablate_proto::status::{ClusterStatus, Submitted, SweepStatus};
+use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use object_store::ObjectStore;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ use crate::state::{State, StateError};
 const TICK: Duration = Duration::from_millis(50);
 /// Commands taken into one batch of facts at most.
 const BATCH: usize = 1024;
+/// Tasks explained at once, of those whose keys begin alike.
+const EXPLAINED: usize = 20;
 
 /// What the service asks of the driver.
 pub(crate) enum Command {
@@ -36,6 +38,11 @@ pub(crate) enum Command {
     Submit(Submission, oneshot::Sender<Option<Submitted>>),
     /// Answers with the number of tasks that the sweep has cancelled.
     Cancel(SweepId, oneshot::Sender<Option<u64>>),
+    /// Something about a sweep; answers with what became of it.
+    Change(SweepId, Event, oneshot::Sender<Option<SweepStatus>>),
+    Drain(WorkerId, bool, oneshot::Sender<Option<WorkerStatus>>),
+    /// Tasks whose keys begin so.
+    Explain(String, oneshot::Sender<Vec<Explanation>>),
     Sweep(SweepId, Rows, oneshot::Sender<Option<SweepStatus>>),
     /// What a follower has not seen yet, and how many tasks have ended by now.
     Follow(
@@ -215,6 +222,25 @@ impl Driver {
                 turn.take(effects, core, now);
                 let status = core.sweep_status(now, &sweep, Rows::None);
                 turn.reply(reply, status.filter(|_| known).map(|s| s.cancelled));
+            }
+            Command::Change(sweep, event, reply) => {
+                let effects = core.step(now, event);
+                turn.take(effects, core, now);
+                turn.reply(reply, core.sweep_status(now, &sweep, Rows::None));
+            }
+            Command::Drain(worker, drain, reply) => {
+                let event = Event::Drain {
+                    worker: worker.clone(),
+                    drain,
+                };
+                let effects = core.step(now, event);
+                turn.take(effects, core, now);
+                turn.reply(reply, core.worker_status(now, &worker));
+            }
+            Command::Explain(prefix, reply) => {
+                let keys = core.tasks_with(&prefix, EXPLAINED);
+                let all = keys.into_iter().filter_map(|key| core.explain(now, key));
+                turn.reply(reply, all.collect());
             }
             Command::Sweep(sweep, rows, reply) => {
                 turn.reply(reply, core.sweep_status(now, &sweep, rows));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ablate_proto::id::{SweepId, WorkerId};
 use ablate_proto::message::{FromWorker, ToWorker};
-use ablate_proto::status::ClusterStatus;
+use ablate_proto::status::{ClusterStatus, Hold};
 use ablate_proto::wire::cluster_server::{Cluster, ClusterServer};
 use ablate_proto::wire::sweeps_server::{Sweeps, SweepsServer};
 use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
@@ -233,6 +233,91 @@ impl Sweeps for Service {
             None => {
                 let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
                 Err(unknown(&name, &cluster))
+            }
+        }
+    }
+
+    async fn pause(&self, request: Request<wire::SweepRequest>) -> Answer<wire::SweepStatus> {
+        let hold = Hold {
+            person: true,
+            why: "paused by a person; `ablate resume` lets it go on".to_owned(),
+        };
+        let name = request.into_inner().sweep;
+        self.change(&name, |sweep| Event::Hold(sweep, hold)).await
+    }
+
+    async fn resume(&self, request: Request<wire::SweepRequest>) -> Answer<wire::SweepStatus> {
+        self.change(&request.into_inner().sweep, Event::Release)
+            .await
+    }
+
+    async fn retry(&self, request: Request<wire::RetryRequest>) -> Answer<wire::SweepStatus> {
+        let request = request.into_inner();
+        let class = wire::failure_class(request.class());
+        self.change(&request.sweep, |sweep| Event::Retry(sweep, class))
+            .await
+    }
+
+    async fn drain(&self, request: Request<wire::DrainRequest>) -> Answer<wire::WorkerStatus> {
+        let wire::DrainRequest { worker: name, undo } = request.into_inner();
+        let worker: WorkerId = name
+            .parse()
+            .map_err(|e: ablate_proto::id::InvalidId| Status::invalid_argument(e.to_string()))?;
+        let status = self
+            .driver
+            .ask(|reply| Command::Drain(worker, !undo, reply))
+            .await
+            .map_err(stopped)?;
+        let unknown = || Status::not_found(format!("there is no worker `{name}` here"));
+        Ok(Response::new(status.ok_or_else(unknown)?.into()))
+    }
+
+    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::Explanation> {
+        let prefix = request.into_inner().task.to_lowercase();
+        if prefix.len() < 4 {
+            let why = "a task is named by at least four characters of its key";
+            return Err(Status::invalid_argument(why));
+        }
+        let found = self
+            .driver
+            .ask(|reply| Command::Explain(prefix.clone(), reply))
+            .await
+            .map_err(stopped)?;
+        match <[_; 1]>::try_from(found) {
+            Ok([one]) => Ok(Response::new(one.into())),
+            Err(none) if none.is_empty() => {
+                let why = format!("there is no task whose key begins with `{prefix}` here");
+                Err(Status::not_found(why))
+            }
+            Err(several) => {
+                let tasks = several.iter().map(|e| format!("{} ({})", e.task, e.label));
+                let tasks: Vec<_> = tasks.collect();
+                let why = format!("several tasks begin so: {}", tasks.join(", "));
+                Err(Status::invalid_argument(why))
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Does something about a sweep, and answers with what became of it.
+    async fn change(
+        &self,
+        name: &str,
+        event: impl FnOnce(SweepId) -> Event,
+    ) -> Answer<wire::SweepStatus> {
+        let sweep = sweep_id(name)?;
+        let event = event(sweep.clone());
+        let status = self
+            .driver
+            .ask(|reply| Command::Change(sweep, event, reply))
+            .await
+            .map_err(stopped)?;
+        match status {
+            Some(status) => Ok(Response::new(status.into())),
+            None => {
+                let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
+                Err(unknown(name, &cluster))
             }
         }
     }

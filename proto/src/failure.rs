@@ -25,6 +25,17 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    pub const ALL: &'static [Self] = &[
+        Self::Preempted,
+        Self::Lost,
+        Self::OutOfMemory,
+        Self::TransientIo,
+        Self::Data,
+        Self::Config,
+        Self::Bug,
+        Self::Cancelled,
+    ];
+
     /// How many attempts that ended this way are allowed before the task is
     /// given up. `None`: as many as it takes, since the task is not to blame.
     pub fn attempts_allowed(self) -> Option<u32> {

@@ -49,6 +49,27 @@ pub struct TaskStatus {
     pub failure: Option<Failure>,
 }
 
+/// Why nothing of a sweep starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Whether a person paused it; else its tasks kept failing.
+    pub person: bool,
+    pub why: String,
+}
+
+/// Why a task is where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub task: TaskKey,
+    pub label: String,
+    pub state: TaskState,
+    /// Number of the latest attempt; 0 before the first.
+    pub attempt: u32,
+    pub sweeps: Vec<SweepId>,
+    /// Sentences.
+    pub because: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepStatus {
     pub sweep: SweepId,
@@ -61,6 +82,8 @@ pub struct SweepStatus {
     pub running: u64,
     /// Done before this sweep asked for them.
     pub reused: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
     pub eta_seconds: Option<f64>,
     /// Empty where only totals were asked for.
     pub rows: Vec<TaskStatus>,
@@ -74,6 +97,9 @@ pub struct WorkerStatus {
     pub slots: u32,
     pub running: u32,
     pub connected: bool,
+    /// Why it gets nothing new, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,10 @@
 mod cancel;
 mod config;
 mod coordinator;
+mod drain;
+mod explain;
+mod export;
+mod pause;
 mod plan;
 mod report;
 mod run;
@@ -12,7 +16,9 @@ mod status;
 mod submit;
 mod table;
 mod verdicts;
+mod wait;
 mod watch;
+mod weights;
 mod worker;
 
 use ablate_coordinator::sweep::MAX_BYTES;
@@ -54,8 +60,24 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Stop a sweep; what is done stays
     Cancel(cancel::CancelArgs),
+    /// Wait until a sweep has ended; the exit code tells how
+    Wait(wait::WaitArgs),
+    /// Start nothing more of a sweep; what runs goes on
+    Pause(pause::PauseArgs),
+    /// Let a held sweep go on
+    Resume(pause::PauseArgs),
+    /// Give failed tasks another chance
+    Retry(pause::RetryArgs),
+    /// Say why a task is where it is
+    Explain(explain::ExplainArgs),
+    /// Give a worker nothing new; what it runs goes on
+    Drain(drain::DrainArgs),
     /// Write the report of a sweep
     Report(report::ReportArgs),
+    /// Write the model of a task to a file for PyTorch
+    Export(export::ExportArgs),
+    /// Show what is in a file of weights; convert it, or compare it with a model
+    Weights(weights::WeightsArgs),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -138,7 +160,15 @@ impl Cli {
             Command::Status(args) => block_on(status::status(&context, &args)),
             Command::Watch(args) => block_on(watch::watch(&context, &args)),
             Command::Cancel(args) => block_on(cancel::cancel(&context, &args)),
+            Command::Wait(args) => block_on(wait::wait(&context, &args)),
+            Command::Pause(args) => block_on(pause::pause(&context, &args)),
+            Command::Resume(args) => block_on(pause::resume(&context, &args)),
+            Command::Retry(args) => block_on(pause::retry(&context, &args)),
+            Command::Explain(args) => block_on(explain::explain(&context, &args)),
+            Command::Drain(args) => block_on(drain::drain(&context, &args)),
             Command::Report(args) => block_on(report::report(&context, &args)),
+            Command::Export(args) => block_on(export::export(&context, &args)),
+            Command::Weights(args) => block_on(weights::weights(&context, &args)),
         }
     }
 }
@@ -154,7 +184,14 @@ impl Command {
             Self::Status(args) => args.join.flags(),
             Self::Watch(args) => args.known.join.flags(),
             Self::Cancel(args) => args.known.join.flags(),
+            Self::Wait(args) => args.known.join.flags(),
+            Self::Pause(args) | Self::Resume(args) => args.known.join.flags(),
+            Self::Retry(args) => args.known.join.flags(),
+            Self::Explain(args) => args.join.flags(),
+            Self::Drain(args) => args.join.flags(),
             Self::Report(args) => args.flags(),
+            Self::Export(args) => args.flags(),
+            Self::Weights(args) => args.flags(),
             Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use super::signals::Signals;
 use super::{Context, Flags, StoreArgs, SweepArgs, flag, verdicts, watch};
 use crate::cluster::EmbeddedCluster;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::lines::printable;
 use crate::progress::Progress;
 use crate::report::{self, Written};
 use crate::{client, lines, store};
@@ -51,8 +52,18 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
         let submitted = sweeps.submit(file).await?;
         announce(&submitted);
         let mut progress = Progress::new(context.json);
-        let last = watch::follow(&mut sweeps, &submitted.sweep, |s| progress.show(s)).await;
+        let sweep = &submitted.sweep;
+        let mut last = watch::follow(&mut sweeps, sweep, |s| progress.show(s)).await;
         progress.finish();
+        // There is nobody else to decide what becomes of it.
+        if let Ok(SweepStatus {
+            held: Some(hold), ..
+        }) = &last
+        {
+            eprintln!("{}; the rest is cancelled", printable(&hold.why));
+            sweeps.cancel(sweep.as_str()).await?;
+            last = watch::follow(&mut sweeps, sweep, |_| ()).await;
+        }
         Ok::<_, CliError>((submitted, last?))
     };
     let ended = tokio::select! {

@@ -70,7 +70,11 @@ fn workers(workers: &[WorkerStatus]) -> Table {
             printable(&worker.device),
             worker.slots.to_string(),
             worker.running.to_string(),
-            if worker.connected { "yes" } else { "no" }.to_owned(),
+            match (&worker.aside, worker.connected) {
+                (Some(why), _) => printable(why),
+                (None, true) => "yes".to_owned(),
+                (None, false) => "no".to_owned(),
+            },
         ]);
     }
     table
@@ -108,6 +112,7 @@ fn seconds(seconds: f64) -> String {
 
 pub(super) fn state(sweep: &SweepStatus) -> &'static str {
     match sweep.state {
+        SweepState::Running if sweep.held.is_some() => "held",
         SweepState::Running => "running",
         SweepState::Done => "done",
         SweepState::Failed => "failed",

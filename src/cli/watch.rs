@@ -9,7 +9,7 @@ use super::status::state;
 use super::{Context, Known};
 use crate::client;
 use crate::exit::{CliError, CliResult, Exit, OrExit, fail};
-use crate::lines;
+use crate::lines::{self, printable};
 use crate::progress::Progress;
 use crate::rpc::Sweeps;
 
@@ -32,6 +32,13 @@ pub(super) async fn watch(context: &Context, args: &WatchArgs) -> CliResult {
     })
     .await?;
     progress.finish();
+    if let Some(hold) = &last.held {
+        eprintln!(
+            "{}; mend it, then `ablate resume {1}` or `ablate cancel {1}`",
+            printable(&hold.why),
+            last.sweep
+        );
+    }
     if !context.json {
         lines::line(format_args!(
             "{}: {} ({} done, {} failed, {} cancelled)",
@@ -45,7 +52,8 @@ pub(super) async fn watch(context: &Context, args: &WatchArgs) -> CliResult {
     Ok(exit(last.state))
 }
 
-/// Shows snapshots until the sweep has ended; answers with the last one.
+/// Shows snapshots until the sweep has ended, or is held because its tasks
+/// keep failing; answers with the last one.
 pub(super) async fn follow(
     sweeps: &mut Sweeps,
     sweep: &SweepId,
@@ -55,7 +63,8 @@ pub(super) async fn follow(
     while let Some(status) = snapshots.next().await {
         let status = status?;
         show(&status);
-        if status.state.is_terminal() {
+        let hopeless = status.held.as_ref().is_some_and(|hold| !hold.person);
+        if status.state.is_terminal() || (hopeless && status.running == 0) {
             return Ok(status);
         }
     }

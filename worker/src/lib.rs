@@ -12,3 +12,4 @@ mod models;
 mod nn;
 pub mod runner;
 mod stages;
+pub mod weights;

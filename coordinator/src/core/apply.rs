@@ -1,7 +1,5 @@
 //! Facts become state. The only place that changes what must survive.
 
-use std::cmp::Reverse;
-
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::message::ToWorker;
@@ -14,6 +12,9 @@ impl Core {
         match fact {
             Fact::SweepSubmitted(submission) => self.apply_submission(submission),
             Fact::SweepCancelled(sweep) => self.apply_cancellation(sweep),
+            Fact::SweepHeld { sweep, hold } => self.apply_hold(sweep, hold),
+            Fact::SweepReleased(sweep) => self.apply_release(sweep),
+            Fact::SweepRetried { sweep, class } => self.apply_retry(sweep, *class),
             Fact::AttemptStarted { attempt, worker } => self.apply_start(now, *attempt, worker),
             Fact::TaskCommitted {
                 attempt,
@@ -102,7 +103,11 @@ impl Core {
             _ => State::Failed,
         };
         let given_up = state.is_terminal();
+        let failed = state == State::Failed;
         self.set_state(attempt.task, state);
+        if failed {
+            self.count_failure(attempt.task, failure);
+        }
         if given_up {
             self.cancel_descendants(attempt.task);
         }
@@ -153,10 +158,11 @@ impl Core {
     /// The only way a task changes state: keeps queues, counts and workers'
     /// leases in step with it.
     pub(super) fn set_state(&mut self, key: TaskKey, state: State) {
+        let free = self.tasks.get(&key).is_some_and(|e| self.may_run(e));
         let Some(entry) = self.tasks.get_mut(&key) else {
             return;
         };
-        let queue_key = (Reverse(entry.rank), entry.order, key);
+        let queue_key = entry.place();
         let before = std::mem::replace(&mut entry.state, state);
         match &before {
             State::Ready => {
@@ -177,13 +183,14 @@ impl Core {
             State::Waiting { .. } | State::Done { .. } | State::Failed | State::Cancelled => {}
         }
         match &entry.state {
-            State::Ready => {
+            State::Ready if free => {
                 self.ready.insert(queue_key);
             }
             State::Delayed { until } => {
                 self.delayed.insert((*until, key));
             }
             State::Waiting { .. }
+            | State::Ready
             | State::Leased(_)
             | State::Done { .. }
             | State::Failed

@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 
 use ablate_proto::failure::{Failure, FailureClass};
-use ablate_proto::id::{AttemptId, WorkerId};
+use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 
-use super::tables::{State, Worker};
+use super::tables::{Aside, State, Worker};
 use super::{Core, Effect, Fact, Now};
+
+/// So many attempts that fail one after the other, at so many tasks, speak
+/// against their worker.
+const FAILS_EVERYTHING: [usize; 2] = [5, 3];
+/// How long such a worker gets nothing.
+const SET_ASIDE: Now = Now::from_secs(60);
 
 impl Core {
     /// A worker is here (again). What it holds by our books and forgot is
@@ -112,6 +118,9 @@ impl Core {
                     reused: commit.reused,
                 },
             );
+            if let Some(worker) = self.workers.get_mut(id) {
+                worker.failed.clear();
+            }
             true
         } else {
             // The acknowledgement of a commit may have been lost.
@@ -129,12 +138,48 @@ impl Core {
         let entry = self.tasks.get(&attempt.task);
         let accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
         if accepted {
+            let class = failure.class;
             self.record(now, Fact::AttemptFailed { attempt, failure });
+            self.blame(now, id, attempt.task, class);
+            self.hold_if_hopeless(now, attempt.task);
         } else {
             self.refusals.stale += 1;
         }
         let ack = ToWorker::Ack { attempt, accepted };
         self.effects.push(Effect::Send(id.clone(), ack));
+    }
+
+    /// A task failed on a worker, by no wish of anybody: others are tried
+    /// first for it, and a worker on which nothing else succeeds is set aside
+    /// for a while, unless there is no other.
+    fn blame(&mut self, now: Now, id: &WorkerId, task: TaskKey, class: FailureClass) {
+        if matches!(class, FailureClass::Preempted | FailureClass::Cancelled) {
+            return;
+        }
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.failed_on.insert(id.clone());
+        }
+        let others = self
+            .workers
+            .iter()
+            .any(|(other, w)| other != id && w.takes_tasks());
+        let Some(worker) = self.workers.get_mut(id) else {
+            return;
+        };
+        worker.failed.push(task);
+        let tasks = worker.failed.iter().collect::<BTreeSet<_>>().len();
+        let [attempts_most, tasks_most] = FAILS_EVERYTHING;
+        if others && worker.failed.len() >= attempts_most && tasks >= tasks_most {
+            worker.failed.clear();
+            let until = now + SET_ASIDE;
+            worker.aside.get_or_insert(Aside::Failing { until });
+        }
+    }
+
+    pub(super) fn drain(&mut self, id: &WorkerId, drain: bool) {
+        if let Some(worker) = self.workers.get_mut(id) {
+            worker.aside = drain.then_some(Aside::Drained);
+        }
     }
 
     /// A connection broke. Most workers are back within a moment; those that
@@ -173,6 +218,11 @@ impl Core {
         for id in silent {
             self.expire(now, &id);
         }
+        for worker in self.workers.values_mut() {
+            if matches!(worker.aside, Some(Aside::Failing { until }) if until <= now) {
+                worker.aside = None;
+            }
+        }
         while let Some((until, key)) = self.delayed.first().copied()
             && until <= now
         {
@@ -194,6 +244,7 @@ impl Core {
             let cause = format!("worker {id} {silence}");
             let failure = Failure::new(FailureClass::Lost, cause);
             self.record(now, Fact::AttemptFailed { attempt, failure });
+            self.hold_if_hopeless(now, attempt.task);
         }
         if gone {
             self.workers.remove(id);

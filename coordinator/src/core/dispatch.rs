@@ -60,11 +60,12 @@ impl Core {
             // One that misses its heartbeats gets nothing new.
             .filter(|(_, w)| w.takes_tasks() && w.deadline > now + self.settings.lease / 3)
             .filter_map(|(id, worker)| {
+                let new = !entry.failed_on.contains(id);
                 let slots = worker.slots as usize;
                 let held = worker.held.len();
                 let room = (slots * (1 + queue)).saturating_sub(held);
                 let free = slots.saturating_sub(held);
-                (room > 0).then_some((free > 0, at_hand(worker), free, room, Reverse(id)))
+                (room > 0).then_some(((new, free > 0), at_hand(worker), free, room, Reverse(id)))
             })
             .max()
             .map(|(_, _, _, _, Reverse(id))| id.clone())

@@ -1,7 +1,8 @@
 //! What is durable: the facts that the state is folded from.
 
-use ablate_proto::failure::Failure;
+use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, SweepId, WorkerId};
+use ablate_proto::status::Hold;
 use ablate_proto::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,17 @@ pub enum Fact {
     SweepSubmitted(Submission),
     /// No task of the sweep runs any more, unless another sweep wants it.
     SweepCancelled(SweepId),
+    /// Nothing of the sweep starts until it is released.
+    SweepHeld {
+        sweep: SweepId,
+        hold: Hold,
+    },
+    SweepReleased(SweepId),
+    /// Its failed tasks, or those of a class, got another chance.
+    SweepRetried {
+        sweep: SweepId,
+        class: Option<FailureClass>,
+    },
     /// A lease was given. Durable before the worker hears of it, so that no
     /// attempt number is ever used twice.
     AttemptStarted {

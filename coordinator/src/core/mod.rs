@@ -9,7 +9,9 @@
 mod apply;
 mod attempts;
 mod dispatch;
+mod explain;
 mod fact;
+mod holds;
 mod settings;
 mod sweeps;
 mod tables;
@@ -18,9 +20,10 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use ablate_proto::failure::Failure;
+use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
+use ablate_proto::status::Hold;
 
 pub use fact::{Fact, Submission};
 pub use settings::CoreSettings;
@@ -37,6 +40,15 @@ pub type Now = Duration;
 pub enum Event {
     Submit(Submission),
     Cancel(SweepId),
+    Hold(SweepId, Hold),
+    Release(SweepId),
+    /// Failed tasks get another chance: all, or those of a class.
+    Retry(SweepId, Option<FailureClass>),
+    /// A worker gets nothing new any more, or does again.
+    Drain {
+        worker: WorkerId,
+        drain: bool,
+    },
     /// A worker opened a session. The end of an older one is then no news.
     Hello {
         hello: Hello,
@@ -143,6 +155,10 @@ impl Core {
         match event {
             Event::Submit(submission) => self.submit(now, submission),
             Event::Cancel(sweep) => self.cancel(now, sweep),
+            Event::Hold(sweep, hold) => self.hold(now, sweep, hold),
+            Event::Release(sweep) => self.release(now, sweep),
+            Event::Retry(sweep, class) => self.retry(now, sweep, class),
+            Event::Drain { worker, drain } => self.drain(&worker, drain),
             Event::Hello { hello, session } => self.hello(now, hello, session),
             Event::Heartbeat {
                 worker,

@@ -23,7 +23,8 @@ impl Core {
         let id = &submission.sweep;
         let wanted: BTreeSet<TaskKey> = submission.tasks.iter().map(|t| t.key).collect();
         let before = self.sweeps.remove(id);
-        for key in before.into_iter().flat_map(|sweep| sweep.tasks) {
+        let before = before.map(|sweep| sweep.tasks).unwrap_or_default();
+        for key in before.iter().copied() {
             if let Some(entry) = self.tasks.get_mut(&key) {
                 entry.in_sweeps.remove(id);
                 entry.wanted_by.remove(id);
@@ -40,6 +41,8 @@ impl Core {
             ended: Vec::new(),
             reused: 0,
             cancelled: false,
+            held: None,
+            same: BTreeMap::new(),
             end: End::NotYet,
         };
         for task in &submission.tasks {
@@ -51,11 +54,15 @@ impl Core {
         }
         self.sweeps.insert(id.clone(), sweep);
         self.rank(&submission.tasks);
+        for key in before {
+            self.requeue(key);
+        }
+        self.requeue_all(id);
     }
 
     /// Adds a task, or another claim on one that is known. What failed or
     /// was cancelled before gets another chance.
-    fn adopt(&mut self, sweep: &SweepId, task: &Task) {
+    pub(super) fn adopt(&mut self, sweep: &SweepId, task: &Task) {
         let missing = task
             .inputs
             .iter()
@@ -99,6 +106,7 @@ impl Core {
             wanted_by: claim,
             rank: 0,
             order: self.next_order,
+            failed_on: BTreeSet::new(),
         };
         self.next_order += 1;
         self.tasks.insert(task.key, entry);
@@ -115,6 +123,7 @@ impl Core {
                 entry.wanted_by.remove(id);
             }
             self.cancel_unwanted(key);
+            self.requeue(key);
         }
     }
 

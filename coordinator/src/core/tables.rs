@@ -1,10 +1,11 @@
 //! The rows of the core: tasks, sweeps, workers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
-use ablate_proto::status::TaskState;
+use ablate_proto::status::{Hold, TaskState};
 use ablate_proto::task::Task;
 
 use super::Now;
@@ -25,6 +26,8 @@ pub(super) struct TaskEntry {
     pub(super) rank: u64,
     /// Place in the order of submission.
     pub(super) order: u64,
+    /// Workers on which an attempt failed; another is tried first.
+    pub(super) failed_on: BTreeSet<WorkerId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +80,11 @@ impl State {
 }
 
 impl TaskEntry {
+    /// Its place among what is ready.
+    pub(super) fn place(&self) -> (Reverse<u64>, u64, TaskKey) {
+        (Reverse(self.rank), self.order, self.task.key)
+    }
+
     /// The lease, if `worker` holds this very attempt.
     pub(super) fn lease_of(&self, worker: &WorkerId, attempt: AttemptId) -> Option<&Lease> {
         match &self.state {
@@ -129,6 +137,9 @@ pub(super) struct Sweep {
     /// Done before this sweep asked for them.
     pub(super) reused: u64,
     pub(super) cancelled: bool,
+    pub(super) held: Option<Hold>,
+    /// Tasks given up, by what they have in common.
+    pub(super) same: BTreeMap<String, u32>,
     pub(super) end: End,
 }
 
@@ -155,6 +166,15 @@ impl Sweep {
     }
 }
 
+/// Why a worker is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// A person drains it.
+    Drained,
+    /// Everything failed on it; it is tried again then.
+    Failing { until: Now },
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     /// Number of its session; `None` while it has no connection.
@@ -163,6 +183,10 @@ pub(super) struct Worker {
     pub(super) device: String,
     pub(super) slots: u32,
     pub(super) draining: bool,
+    /// Gets nothing new: by a person's wish, or after failing everything.
+    pub(super) aside: Option<Aside>,
+    /// What failed on it since the last that did not.
+    pub(super) failed: Vec<TaskKey>,
     pub(super) held: BTreeSet<AttemptId>,
     /// Tasks whose results it computed, and so has in its cache.
     pub(super) cached: HashSet<TaskKey>,
@@ -179,6 +203,8 @@ impl Worker {
             device: String::new(),
             slots: 0,
             draining: false,
+            aside: None,
+            failed: Vec::new(),
             held: BTreeSet::new(),
             cached: HashSet::new(),
             deadline,
@@ -186,6 +212,6 @@ impl Worker {
     }
 
     pub(super) fn takes_tasks(&self) -> bool {
-        self.session.is_some() && !self.draining
+        self.session.is_some() && !self.draining && self.aside.is_none()
     }
 }

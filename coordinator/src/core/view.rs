@@ -1,6 +1,6 @@
 //! What can be asked about the state.
 
-use ablate_proto::id::{SweepId, TaskKey};
+use ablate_proto::id::{SweepId, TaskKey, WorkerId};
 use ablate_proto::status::{
     ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
 };
@@ -33,6 +33,7 @@ impl Core {
             cancelled: counts.cancelled,
             running: counts.running,
             reused: sweep.reused,
+            held: sweep.held.clone(),
             eta_seconds: self.eta(now, sweep),
             rows: self.rows(now, id, sweep, rows),
         })
@@ -73,20 +74,28 @@ impl Core {
 
     pub fn cluster_status(&self, now: Now) -> ClusterStatus {
         let sweeps = self.sweeps.keys();
-        let workers = self.workers.iter().map(|(id, worker)| WorkerStatus {
+        let workers = self.workers.keys();
+        ClusterStatus {
+            sweeps: sweeps
+                .filter_map(|id| self.sweep_status(now, id, Rows::None))
+                .collect(),
+            workers: workers
+                .filter_map(|id| self.worker_status(now, id))
+                .collect(),
+        }
+    }
+
+    pub fn worker_status(&self, now: Now, id: &WorkerId) -> Option<WorkerStatus> {
+        let worker = self.workers.get(id)?;
+        Some(WorkerStatus {
             worker: id.clone(),
             host: worker.host.clone(),
             device: worker.device.clone(),
             slots: worker.slots,
             running: u32::try_from(worker.held.len()).unwrap_or(u32::MAX),
             connected: worker.session.is_some(),
-        });
-        ClusterStatus {
-            sweeps: sweeps
-                .filter_map(|id| self.sweep_status(now, id, Rows::None))
-                .collect(),
-            workers: workers.collect(),
-        }
+            aside: worker.aside_because(now),
+        })
     }
 
     pub fn submitted(&self, id: &SweepId) -> Option<Submitted> {

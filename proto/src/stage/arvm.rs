@@ -101,7 +101,7 @@ impl Spec for ArvmSpec {
     const INFO: KindInfo = KindInfo {
         name: "arvm",
         summary: "count the tokens' conditionals and train γ-ARVM on them",
-        recipe: 2,
+        recipe: 3,
         seeded: true,
         inputs: &[InputInfo::required("codes", &[StageKind::Encode])],
         hidden: false,

@@ -94,7 +94,7 @@ impl Spec for AutoencoderSpec {
     const INFO: KindInfo = KindInfo {
         name: "autoencoder",
         summary: "train an autoencoder under latent noise",
-        recipe: 2,
+        recipe: 3,
         seeded: true,
         inputs: &[InputInfo::required("data", &[StageKind::Dataset])],
         hidden: false,

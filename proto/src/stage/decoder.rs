@@ -54,7 +54,7 @@ impl Spec for DecoderSpec {
     const INFO: KindInfo = KindInfo {
         name: "decoder",
         summary: "train a fresh decoder on a frozen encoder",
-        recipe: 2,
+        recipe: 3,
         seeded: true,
         inputs: &[
             InputInfo::required("data", &[StageKind::Dataset]),

@@ -66,7 +66,7 @@ impl From<failure::FailureClass> for FailureClass {
 }
 
 /// `None` for the unspecified class.
-fn failure_class(wire: FailureClass) -> Option<failure::FailureClass> {
+pub fn failure_class(wire: FailureClass) -> Option<failure::FailureClass> {
     use failure::FailureClass as F;
     match wire {
         FailureClass::Unspecified => None,

@@ -103,6 +103,50 @@ impl TryFrom<super::TaskStatus> for status::TaskStatus {
     }
 }
 
+impl From<status::Hold> for super::Hold {
+    fn from(hold: status::Hold) -> Self {
+        let status::Hold { person, why } = hold;
+        Self { person, why }
+    }
+}
+
+impl From<super::Hold> for status::Hold {
+    fn from(wire: super::Hold) -> Self {
+        let super::Hold { person, why } = wire;
+        Self { person, why }
+    }
+}
+
+impl From<status::Explanation> for super::Explanation {
+    fn from(explanation: status::Explanation) -> Self {
+        Self {
+            task: explanation.task.as_bytes().to_vec().into(),
+            label: explanation.label,
+            state: super::TaskState::from(explanation.state).into(),
+            attempt: explanation.attempt,
+            sweeps: explanation.sweeps.iter().map(ToString::to_string).collect(),
+            because: explanation.because,
+        }
+    }
+}
+
+impl TryFrom<super::Explanation> for status::Explanation {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: super::Explanation) -> Result<Self, InvalidMessage> {
+        let state = wire.state().try_into()?;
+        let sweeps: Result<_, _> = wire.sweeps.iter().map(|id| id.parse()).collect();
+        Ok(Self {
+            task: TaskKey::try_from(&wire.task[..])?,
+            label: wire.label,
+            state,
+            attempt: wire.attempt,
+            sweeps: sweeps?,
+            because: wire.because,
+        })
+    }
+}
+
 impl From<status::SweepStatus> for super::SweepStatus {
     fn from(sweep: status::SweepStatus) -> Self {
         Self {
@@ -115,6 +159,7 @@ impl From<status::SweepStatus> for super::SweepStatus {
             cancelled: sweep.cancelled,
             running: sweep.running,
             reused: sweep.reused,
+            held: sweep.held.map(Into::into),
             eta_seconds: sweep.eta_seconds.unwrap_or(-1.0),
             rows: sweep.rows.into_iter().map(Into::into).collect(),
         }
@@ -137,6 +182,7 @@ impl TryFrom<super::SweepStatus> for status::SweepStatus {
             cancelled: wire.cancelled,
             running: wire.running,
             reused: wire.reused,
+            held: wire.held.map(Into::into),
             eta_seconds: (wire.eta_seconds >= 0.0).then_some(wire.eta_seconds),
             rows: rows?,
         })
@@ -152,6 +198,7 @@ impl From<status::WorkerStatus> for super::WorkerStatus {
             slots: worker.slots,
             running: worker.running,
             connected: worker.connected,
+            aside: worker.aside.unwrap_or_default(),
         }
     }
 }
@@ -167,6 +214,7 @@ impl TryFrom<super::WorkerStatus> for status::WorkerStatus {
             slots: wire.slots,
             running: wire.running,
             connected: wire.connected,
+            aside: (!wire.aside.is_empty()).then_some(wire.aside),
         })
     }
 }

@@ -206,6 +206,7 @@ impl Fixture {
             failed: 0,
             cancelled: 0,
             running: 0,
+            held: None,
             reused: 0,
             eta_seconds: None,
             rows: self.rows.clone(),

@@ -24,7 +24,7 @@ use super::lease::Lease;
 use super::progress::Reporter;
 use super::slots::{Lent, Slots};
 use super::transfer::CheckpointUploads;
-use crate::artifacts::{self, Cache, Cached, Published, Store};
+use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
 
 /// The last checkpoint of a failed attempt is given this long.
@@ -78,7 +78,7 @@ impl Report {
 #[derive(Debug, Default)]
 struct Ready {
     inputs: BTreeMap<String, Cached>,
-    checkpoint: Option<PathBuf>,
+    checkpoint: Option<Fetched>,
 }
 
 enum Prepared {
@@ -142,10 +142,11 @@ async fn carry(
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
             .collect(),
         out: if light { lent.void() } else { place.out() },
-        checkpoint: ready.checkpoint.clone(),
+        checkpoint: ready.checkpoint.as_ref().map(|c| c.file.clone()),
     };
+    let resumed_key = ready.checkpoint.as_ref().map(|c| c.key.clone());
     let uploads = context.store.patient(context.upload_patience);
-    let mut uploads = CheckpointUploads::new(uploads, attempt, place.outgoing());
+    let mut uploads = CheckpointUploads::new(uploads, attempt, place.outgoing(), resumed_key);
     let progress = Reporter::new(attempt, context.progress.clone());
     let execution = execute(&mut lent, job, stops, progress, &mut uploads).await;
     // The slot is free for the next attempt; the inputs may be evicted.

@@ -101,6 +101,11 @@ pub(super) async fn execute(
                         uploads.submit(step, &path).await;
                     }
                 }
+                Event::Said(FromRunner::Unusable { attempt: of, why }) => {
+                    if of == attempt {
+                        uploads.discard_given(&why).await;
+                    }
+                }
                 Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from }) => {
                     if of == attempt {
                         break Ok(End::Done { metrics, seconds, resumed_from });

@@ -17,6 +17,8 @@ pub(super) struct CheckpointUploads {
     attempt: AttemptId,
     /// Files that were taken over from the runner.
     folder: PathBuf,
+    /// Key of the checkpoint that the attempt was given.
+    given: Option<String>,
     /// Started with the first checkpoint.
     uploader: Option<Uploader>,
 }
@@ -28,12 +30,27 @@ struct Uploader {
 }
 
 impl CheckpointUploads {
-    pub(super) fn new(store: Store, attempt: AttemptId, folder: PathBuf) -> Self {
+    pub(super) fn new(
+        store: Store,
+        attempt: AttemptId,
+        folder: PathBuf,
+        given: Option<String>,
+    ) -> Self {
         Self {
             store,
             attempt,
             folder,
+            given,
             uploader: None,
+        }
+    }
+
+    /// Deletes the checkpoint that the attempt was given: what is in it cannot
+    /// be used, and as the newest it would be given to every later attempt.
+    pub(super) async fn discard_given(&mut self, why: &str) {
+        if let Some(key) = self.given.take() {
+            tracing::warn!(key, why, "deleting a checkpoint that cannot be used");
+            self.store.delete(&key).await;
         }
     }
 

@@ -80,13 +80,21 @@ async fn list(store: &Store, task: &TaskKey) -> Result<Vec<Found>, ArtifactError
     Ok(found.collect())
 }
 
+/// A checkpoint that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    pub(crate) file: PathBuf,
+    /// Where it lies in the store.
+    pub(crate) key: String,
+}
+
 /// Downloads the newest checkpoint of any attempt that is intact into
 /// `folder`; `None` where there is none.
 pub(crate) async fn newest_intact(
     store: &Store,
     task: &TaskKey,
     folder: &Path,
-) -> Result<Option<PathBuf>, ArtifactError> {
+) -> Result<Option<Fetched>, ArtifactError> {
     let mut found = list(store, task).await?;
     found.sort();
     while let Some(newest) = found.pop() {
@@ -95,7 +103,10 @@ pub(crate) async fn newest_intact(
         };
         let file = folder.join(format!("resume-{}.safetensors", newest.step));
         match store.download(&newest.key, &file, None).await {
-            Ok(arrived) if arrived.blake3 == digest => return Ok(Some(file)),
+            Ok(arrived) if arrived.blake3 == digest => {
+                let key = newest.key;
+                return Ok(Some(Fetched { file, key }));
+            }
             Ok(_) => {
                 tracing::warn!(
                     key = newest.key,

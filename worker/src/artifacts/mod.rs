@@ -9,6 +9,7 @@ mod cache;
 mod checkpoint;
 mod manifest;
 mod name;
+mod read;
 mod store;
 mod upload;
 
@@ -17,8 +18,9 @@ use std::io;
 use ablate_proto::failure::{Failure, FailureClass};
 
 pub(crate) use cache::{Cache, Cached};
-pub(crate) use checkpoint::{Checkpoints, delete_all, newest_intact};
+pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact};
 pub(crate) use manifest::{Published, load, publish};
+pub(crate) use read::read_file;
 pub(crate) use store::Store;
 pub(crate) use upload::{delete_files, upload_folder};
 

@@ -221,7 +221,7 @@ impl Store {
 
     /// Deletes an object if it is there. Best effort: what stays is garbage
     /// that `gc` finds.
-    pub(super) async fn delete(&self, key: &str) {
+    pub(crate) async fn delete(&self, key: &str) {
         match self.inner.delete(&Path::from(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => tracing::debug!(key, %error, "could not delete"),

@@ -358,7 +358,7 @@ async fn a_torn_checkpoint_falls_back_to_the_one_before() {
         let found = newest_intact(&store, &task(), scratch.path())
             .await
             .unwrap();
-        found.map(|path| std::fs::read_to_string(path).unwrap())
+        found.map(|fetched| std::fs::read_to_string(fetched.file).unwrap())
     };
     assert_eq!(newest().await.unwrap(), "state at 100");
     store

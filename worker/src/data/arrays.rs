@@ -159,26 +159,34 @@ pub(crate) fn read<H: DeserializeOwned>(path: &Path) -> Result<(H, Arrays), Erro
         path: path.to_owned(),
         source,
     })?;
-    parse(&bytes).map_or_else(
-        |why| {
-            Err(Error::Format {
-                path: path.to_owned(),
-                why,
-            })
-        },
-        |(header, arrays)| {
-            let path = path.to_owned();
-            Ok((header, Arrays { path, arrays }))
-        },
-    )
+    from_bytes(path, &bytes)
+}
+
+/// Reads the bytes of a file of arrays; `path` is for messages.
+///
+/// # Errors
+/// When they are not of the format, or have another header.
+pub(crate) fn from_bytes<H: DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(H, Arrays), Error> {
+    let path = path.to_owned();
+    match parse(bytes) {
+        Ok((header, arrays)) => Ok((header, Arrays { path, arrays })),
+        Err(why) => Err(Error::Format { path, why }),
+    }
 }
 
 fn parse<H: DeserializeOwned>(bytes: &[u8]) -> Result<(H, BTreeMap<String, Array>), String> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    if bytes.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let damaged = |e| format!("it is cut short or damaged ({e})");
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let header = metadata.metadata().as_ref().and_then(|m| m.get(HEADER));
     let header = header.ok_or("it has no header of ours")?;
     let header = serde_json::from_str(header).map_err(|e| format!("its header: {e}"))?;
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let mut arrays = BTreeMap::new();
     for (name, view) in file.iter() {
         let array = Array::parse(&view)
@@ -246,7 +254,7 @@ impl Arrays {
             .map_err(|_| self.wrong(format!("{name} has shape {shape:?}, not rank {R}")))
     }
 
-    /// Parameters with exactly these shapes.
+    /// Parameters with exactly these shapes, all of them finite.
     pub(crate) fn parameters(
         &mut self,
         shapes: &BTreeMap<String, Vec<usize>>,
@@ -259,6 +267,10 @@ impl Arrays {
             };
             if shape != *expected {
                 let why = format!("{name} has shape {shape:?}, but {expected:?} is expected");
+                return Err(self.wrong(why));
+            }
+            if let Some(value) = data.iter().find(|value| !value.is_finite()) {
+                let why = format!("{name} holds {value}: its training went astray");
                 return Err(self.wrong(why));
             }
             out.insert(name.clone(), Values { shape, data });

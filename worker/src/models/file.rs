@@ -1,20 +1,19 @@
-//! A network with what it takes to store it: `model.safetensors` holds the
-//! family, the architecture, and exactly its parameters and buffers.
+//! A network that is built from its architecture alone, with what it takes to
+//! store it: `model.safetensors` holds exactly its parameters and buffers.
 
 use std::path::Path;
 
 use ablate_proto::failure::Failure;
 use candle_core::Result as Tensors;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::FILE;
-use crate::data::arrays::{self, Array};
+use super::family;
 use crate::nn::build::Build;
 use crate::nn::params::{self, Named};
 use crate::runner::failure::OrFail as _;
 
-/// A kind of network, built from its architecture alone.
+/// A kind of network; its line is in `family::FAMILIES`.
 pub(crate) trait Family: Sized {
     const NAME: &'static str;
     type Arch: Serialize + DeserializeOwned;
@@ -30,21 +29,6 @@ pub(crate) struct Model<F: Family> {
     pub(crate) net: F,
     pub(crate) parameters: Named,
     pub(crate) buffers: Named,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header<A> {
-    family: String,
-    arch: A,
-}
-
-/// The family of the model in `folder`.
-///
-/// # Errors
-/// When there is no model.
-pub(crate) fn family(folder: &Path) -> Result<String, Failure> {
-    let (header, _) = arrays::read::<Header<IgnoredAny>>(&folder.join(FILE))?;
-    Ok(header.family)
 }
 
 impl<F: Family> Model<F> {
@@ -81,22 +65,14 @@ impl<F: Family> Model<F> {
     /// # Errors
     /// Names what in the file is not as it must be.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
-        let (name, family) = (F::NAME, family(folder)?);
-        let path = folder.join(FILE);
-        if family != name {
-            let why = format!("it is of the family {family}, not {name}");
-            return Err(arrays::Error::Format { path, why }.into());
-        }
-        let (header, mut file) = arrays::read::<Header<F::Arch>>(&path)?;
+        let (arch, mut file) = family::read::<F::Arch>(folder, F::NAME)?;
         let mut outline = Build::outline();
-        if let Err(error) = F::build(&mut outline, &header.arch) {
-            return Err(file
-                .wrong(format!("there is no such {name}: {error}"))
-                .into());
+        if let Err(error) = F::build(&mut outline, &arch) {
+            return Err(file.wrong(format!("its architecture: {error}")).into());
         }
         let values = file.parameters(&outline.shapes)?;
         file.finish()?;
-        Self::of(header.arch, Build::stored(values)).or_bug("building a model from its file")
+        Self::of(arch, Build::stored(values)).or_bug("building a model from its file")
     }
 
     /// Writes the model into `folder`.
@@ -106,12 +82,6 @@ impl<F: Family> Model<F> {
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
         let mut values = params::export(&self.parameters).or_bug("copying parameters")?;
         values.extend(params::export(&self.buffers).or_bug("copying buffers")?);
-        let array = |(name, v): (_, params::Values)| (name, Array::f32(&v.shape, v.data));
-        let header = Header {
-            family: F::NAME.to_owned(),
-            arch: &self.arch,
-        };
-        let arrays = values.into_iter().map(array).collect();
-        Ok(arrays::write(&folder.join(FILE), &header, &arrays)?)
+        family::write(folder, F::NAME, &self.arch, values)
     }
 }

@@ -1,4 +1,5 @@
-//! Model families. A family is a file here and one line below; a model file,
+//! Model families. A family is a file here, one line below, and one in
+//! `family`; a model file,
 //! `model.safetensors`, says in its header which family it is of and how it is
 //! built, and holds exactly the parameters of that architecture.
 
@@ -6,6 +7,7 @@ pub(crate) mod arvm;
 pub(crate) mod autoencoder;
 pub(crate) mod diffusion;
 pub(crate) mod draw;
+pub(crate) mod family;
 pub(crate) mod file;
 pub(crate) mod gan;
 pub(crate) mod pixelcnn;

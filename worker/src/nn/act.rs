@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::decay::tanh;
 use super::simd::wide;
 
 /// Slope of the leaky ReLU below zero.
@@ -143,50 +144,4 @@ fn slope(out: &mut [f32], grad: &[f32], y: &[f32], sums: &mut [f32], f: impl Fn(
             }
         },
     );
-}
-
-/// tanh by a ratio of polynomials (that of the Eigen library), within 4e-7:
-/// the compiler makes vectors of it, and it is the same on every system.
-#[inline(always)]
-#[expect(clippy::excessive_precision, reason = "as published")]
-fn tanh(x: f32) -> f32 {
-    let x = x.clamp(-7.905_311, 7.905_311);
-    let s = x * x;
-    let mut p = -2.760_768_477_423_55e-16;
-    for c in [
-        2.000_187_904_824_77e-13,
-        -8.604_671_522_137_35e-11,
-        5.122_297_090_371_14e-8,
-        1.485_722_357_179_79e-5,
-        6.372_619_288_754_36e-4,
-        4.893_524_558_917_86e-3,
-    ] {
-        p = p * s + c;
-    }
-    let mut q = 1.198_258_394_667_02e-6;
-    for c in [
-        1.185_347_056_866_54e-4,
-        2.268_434_632_439_00e-3,
-        4.893_525_185_543_85e-3,
-    ] {
-        q = q * s + c;
-    }
-    (x * p / q).clamp(-1.0, 1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tanh_is_the_hyperbolic_tangent() {
-        for i in -200_000..=200_000 {
-            let x = i as f32 / 20_000.0;
-            let (got, expected) = (tanh(x), f64::from(x).tanh());
-            assert!((f64::from(got) - expected).abs() < 4e-7, "{x}: {got}");
-            assert!(got.abs() <= 1.0);
-        }
-        assert_eq!(tanh(f32::INFINITY), 1.0);
-        assert!(tanh(f32::NAN).is_nan());
-    }
 }

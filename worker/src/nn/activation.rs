@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::backward;
-use super::decay::logistic;
+use super::decay::{logistic, tanh};
 use super::layer::{values, with_values};
 use super::pieces;
 
@@ -42,7 +42,7 @@ impl Activation {
             Self::Silu => pieces::map(x, |x| x * logistic(x)),
             Self::Gelu => pieces::map(x, |x| x * normal(x)),
             Self::GeluTanh => pieces::map(x, |x| x * logistic(2.0 * inner(x))),
-            Self::Tanh => pieces::map(x, libm::tanhf),
+            Self::Tanh => pieces::map(x, tanh),
             Self::Sigmoid => pieces::map(x, logistic),
         }
     }
@@ -65,7 +65,7 @@ impl Activation {
                 g * (s + x * s * (1.0 - s) * slope)
             }),
             Self::Tanh => pieces::zip(x, grad, |x, g| {
-                let y = libm::tanhf(x);
+                let y = tanh(x);
                 g * (1.0 - y * y)
             }),
             Self::Sigmoid => pieces::zip(x, grad, |x, g| {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
 use super::layer::{Act, Kind, Layer, Plan};
+use super::layout::Layout;
 use super::params::{Named, Values};
 use super::rng::stream;
 
@@ -36,6 +37,8 @@ pub(crate) struct Build {
     pub(crate) buffers: Named,
     /// Of all parameters and buffers.
     pub(crate) shapes: BTreeMap<String, Vec<usize>>,
+    /// Of the weights that do not lie as PyTorch's do.
+    pub(crate) layouts: BTreeMap<String, Layout>,
     /// How many values are trained.
     pub(crate) count: usize,
 }
@@ -61,6 +64,7 @@ impl Build {
             parameters: Named::new(),
             buffers: Named::new(),
             shapes: BTreeMap::new(),
+            layouts: BTreeMap::new(),
             count: 0,
         }
     }
@@ -134,7 +138,10 @@ impl Build {
             act,
         };
         let init = Init::Uniform(1.0 / (plan.fan_in() as f32).sqrt());
-        let weight = self.parameter(&format!("{name}.weight"), &plan.weight_shape(), init)?;
+        let name = &plan.name;
+        let weight = format!("{name}.weight");
+        self.layouts.insert(weight.clone(), Layout::of(kind));
+        let weight = self.parameter(&weight, &plan.weight_shape(), init)?;
         let bias = self.parameter(&format!("{name}.bias"), &[outputs], init)?;
         Ok(Layer { plan, weight, bias })
     }

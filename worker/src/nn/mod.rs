@@ -30,6 +30,7 @@ pub(crate) mod group_norm;
 mod im2col;
 pub(crate) mod kl;
 pub(crate) mod layer;
+pub(crate) mod layout;
 pub(crate) mod loss;
 pub(crate) mod masked;
 pub(crate) mod mode;

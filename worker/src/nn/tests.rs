@@ -5,6 +5,8 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 
 use super::layer::{Act, Kind, Layer, Plan, Rows, Window};
+use super::layout::Layout;
+use super::params::Values;
 
 struct Case {
     name: &'static str,
@@ -179,6 +181,22 @@ fn flat_values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The weight goes back to where it came from; 1d windows are 2d ones of
+/// height 1 here.
+fn assert_exports_as(case: &Case, weight: &Tensor, expected: &Tensor) {
+    let values = Values {
+        shape: weight.dims().to_vec(),
+        data: flat_values(weight),
+    };
+    let exported = Layout::of(case.kind).to_pytorch(values).unwrap();
+    let mut shape = expected.dims().to_vec();
+    if shape.len() == 3 {
+        shape.insert(2, 1);
+    }
+    assert_eq!(exported.shape, shape, "{}", case.name);
+    assert_eq!(exported.data, flat_values(expected), "{}", case.name);
+}
+
 #[test]
 fn layers_agree_with_pytorch() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nn/fixtures");
@@ -187,6 +205,7 @@ fn layers_agree_with_pytorch() {
         let t = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
         let x = to_rows(case.kind, &t["in0"]);
         let weight = to_weight(case.kind, &t["in1"]);
+        assert_exports_as(case, &weight, &t["in1"]);
         let (inputs, outputs) = (x.data.dim(1).unwrap(), t["y"].dims());
         let outputs = if case.kind == Kind::Linear {
             outputs[outputs.len() - 1]

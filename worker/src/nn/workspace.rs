@@ -11,7 +11,7 @@ thread_local! {
 /// Buffers kept per thread, and values in them all together: a larger one is
 /// needed so seldom that fresh pages cost little.
 const KEPT: usize = 4;
-const VALUES: usize = 1 << 22;
+const VALUES: usize = 1 << 23;
 
 /// A buffer of some thread; back to the free ones of the thread that drops it.
 pub(super) struct Buffer {
@@ -23,7 +23,7 @@ impl Buffer {
     /// A buffer of `len` values, whatever they were.
     pub(super) fn take(len: usize) -> Self {
         let mut data = FREE.with_borrow_mut(|free| {
-            if len > VALUES {
+            if len >= VALUES {
                 // Rather than beside what nobody uses now.
                 free.clear();
             }

@@ -166,24 +166,39 @@ impl Context {
         Ok(())
     }
 
-    /// The checkpoint of an earlier attempt, if there is one that can be read.
-    /// Its rows are written to `metrics.jsonl` again.
+    /// Restores the checkpoint of an earlier attempt, if there is one that
+    /// `restore` can take. Its rows are written to `metrics.jsonl` again. A
+    /// `restore` that fails must have changed nothing.
     ///
     /// # Errors
     /// When the rows cannot be written.
-    pub(crate) fn resume(&mut self) -> Result<Option<Saved>, Failure> {
+    pub(crate) fn resume<T>(
+        &mut self,
+        restore: impl FnOnce(Saved) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
         let Some(path) = &self.job.checkpoint else {
             return Ok(None);
         };
-        match checkpoint::read(path, self.job.task.key) {
-            Ok(saved) => {
-                self.record(&saved.metrics)?;
-                self.resumed_from = Some(saved.step);
-                Ok(Some(saved))
+        let restored = checkpoint::read(path, self.job.task.key).and_then(|mut saved| {
+            let (step, metrics) = (saved.step, std::mem::take(&mut saved.metrics));
+            Ok((step, metrics, restore(saved)?))
+        });
+        match restored {
+            Ok((step, metrics, restored)) => {
+                self.record(&metrics)?;
+                self.resumed_from = Some(step);
+                Ok(Some(restored))
             }
             // The work can be done again; giving up would not help anyone.
             Err(failure) => {
                 tracing::warn!(%failure, "the checkpoint cannot be used: starting over");
+                // It would be the newest for every attempt to come.
+                if failure.class == FailureClass::Data {
+                    (self.report)(FromRunner::Unusable {
+                        attempt: self.job.attempt,
+                        why: failure.cause,
+                    });
+                }
                 Ok(None)
             }
         }

@@ -51,6 +51,9 @@ pub(crate) enum FromRunner {
         step: u64,
         path: PathBuf,
     },
+    /// What is in the checkpoint that came with the job is not a state of this
+    /// task: the stage starts over, and nobody else should try it.
+    Unusable { attempt: AttemptId, why: String },
     /// Everything that shall be kept is in `out`.
     Done {
         attempt: AttemptId,

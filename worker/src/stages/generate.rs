@@ -10,7 +10,8 @@ use crate::data::images::Images;
 use crate::data::samples::Samples;
 use crate::models::autoencoder::CHUNK;
 use crate::models::diffusion::Diffusion;
-use crate::models::file::{self, Family, Model};
+use crate::models::family;
+use crate::models::file::{Family, Model};
 use crate::models::gan::Gan;
 use crate::models::vae::Vae;
 use crate::nn::activation::Activation;
@@ -24,7 +25,7 @@ use crate::runner::failure::OrFail as _;
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Generate);
     let folder = context.input("model")?.to_owned();
-    let family = file::family(&folder)?;
+    let family = family::name(&folder)?;
     let images = match family.as_str() {
         Vae::NAME => {
             let model = Model::<Vae>::read(&folder)?;

@@ -21,7 +21,9 @@ const FILE: &str = "noop.txt";
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Noop);
     let total = spec.sleep_ms;
-    let mut slept = context.resume()?.map_or(0, |saved| saved.step.min(total));
+    let mut slept = context
+        .resume(|saved| Ok(saved.step.min(total)))?
+        .unwrap_or(0);
     while slept < total {
         if context.should_stop() {
             context.checkpoint(slept, &BTreeMap::new())?;

@@ -13,7 +13,8 @@ use crate::data::tokens::Tokens;
 use crate::models::arvm::Arvm;
 use crate::models::arvm::sampler::{self, Sampler};
 use crate::models::autoencoder::{Autoencoder, CHUNK};
-use crate::models::file::{self, Family as _, Model};
+use crate::models::family;
+use crate::models::file::{Family as _, Model};
 use crate::models::pixelcnn::PixelCnn;
 use crate::nn::rng::stream;
 use crate::runner::context::Context;
@@ -23,7 +24,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Sample);
     let folder = context.input("prior")?.to_owned();
     let decoder = Autoencoder::read(context.input("decoder")?)?;
-    let (tokens, mut rows) = if file::family(&folder)? == PixelCnn::NAME {
+    let (tokens, mut rows) = if family::name(&folder)? == PixelCnn::NAME {
         (of_pixelcnn(context, &spec, &folder, &decoder)?, Vec::new())
     } else {
         of_arvm(context, &spec, &folder, &decoder)?

@@ -19,8 +19,10 @@ use ablate_proto::task::Task;
 use crate::runner::context::Context;
 use crate::runner::protocol::{FromRunner, Job};
 
+mod bad_files;
 mod chain;
 mod models;
+mod parity;
 
 /// A folder in which stages leave their artefacts by name.
 struct Bench {
@@ -30,6 +32,8 @@ struct Bench {
 struct Outcome {
     result: Result<Vec<MetricRow>, Failure>,
     checkpoint: Option<PathBuf>,
+    /// Why the checkpoint that it was given could not be used.
+    unusable: Option<String>,
 }
 
 impl Bench {
@@ -62,6 +66,17 @@ impl Bench {
     fn run(&self, name: &str, spec: impl Into<StageSpec>, inputs: &[(&str, &str)]) -> Metrics {
         let rows = execute(self.job(name, spec, inputs), None).result.unwrap();
         Metrics(rows)
+    }
+
+    /// A metric over a training, with its steps.
+    fn curve(&self, name: &str, metric: &str) -> Vec<(u64, f64)> {
+        let lines = String::from_utf8(self.bytes(name)["metrics.jsonl"].clone()).unwrap();
+        let rows = lines
+            .lines()
+            .map(|l| serde_json::from_str::<MetricRow>(l).unwrap());
+        rows.filter(|row| row.name == metric)
+            .map(|row| (row.step.unwrap(), row.value.unwrap()))
+            .collect()
     }
 
     fn bytes(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
@@ -107,13 +122,18 @@ fn execute(job: Job, stop_at: Option<u64>) -> Outcome {
     let mut context = Context::new(job, stop, Duration::from_secs(3600), Box::new(report));
     let result = run(&mut context);
     drop(context);
-    let checkpoint = received.iter().filter_map(|message| match message {
-        FromRunner::Checkpoint { path, .. } => Some(path),
-        _ => None,
-    });
+    let (mut checkpoint, mut unusable) = (None, None);
+    for message in received {
+        match message {
+            FromRunner::Checkpoint { path, .. } => checkpoint = Some(path),
+            FromRunner::Unusable { why, .. } => unusable = Some(why),
+            _ => {}
+        }
+    }
     Outcome {
         result,
-        checkpoint: checkpoint.last(),
+        checkpoint,
+        unusable,
     }
 }
 

@@ -22,6 +22,11 @@ enum Action {
     Cancel {
         sweep: usize,
     },
+    /// Paused, let go on, or given another chance.
+    Change {
+        sweep: usize,
+        what: usize,
+    },
     Hello {
         worker: usize,
         forget: bool,
@@ -52,6 +57,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => (0..2usize, 0..3usize).prop_map(|(sweep, shape)| Action::Submit { sweep, shape }),
         1 => (0..2usize).prop_map(|sweep| Action::Cancel { sweep }),
+        3 => (0..2usize, 0..4usize).prop_map(|(sweep, what)| Action::Change { sweep, what }),
         4 => (worker.clone(), any::<bool>())
             .prop_map(|(worker, forget)| Action::Hello { worker, forget }),
         2 => worker.clone().prop_map(|worker| Action::Gone { worker }),
@@ -106,6 +112,17 @@ fn perform(world: &mut World, beliefs: &mut Beliefs, action: &Action) {
         }
         Action::Cancel { sweep } => {
             world.step(Event::Cancel(["s0", "s1"][*sweep].parse().unwrap()));
+        }
+        Action::Change { sweep, what } => {
+            let sweep = ["s0", "s1"][*sweep].parse().unwrap();
+            let person = true;
+            let why = String::new();
+            world.step(match what {
+                0 => Event::Hold(sweep, Hold { person, why }),
+                1 => Event::Release(sweep),
+                2 => Event::Retry(sweep, None),
+                _ => Event::Retry(sweep, Some(FailureClass::Bug)),
+            });
         }
         Action::Hello { worker, forget } => {
             if *forget {
@@ -200,7 +217,8 @@ fn check(world: &World, committed: &mut BTreeMap<TaskKey, AttemptId>) {
             matches!(entry.state, State::Leased(_))
         );
         let queued = core.ready.iter().filter(|(_, _, k)| k == key).count();
-        assert_eq!(queued, usize::from(entry.state == State::Ready));
+        let may_run = entry.state == State::Ready && core.may_run(entry);
+        assert_eq!(queued, usize::from(may_run));
         if let State::Waiting { missing } = entry.state {
             let open = entry
                 .task
@@ -255,7 +273,11 @@ proptest! {
             let replayed = Core::recover(CoreSettings::default(), world.facts.clone());
             prop_assert_eq!(durable_view(&replayed), durable_view(&world.core));
         }
-        // Workers come back, and everything ends.
+        // Workers come back, sweeps are let go on, and everything ends.
+        for sweep in ["s0", "s1"] {
+            world.step(Event::Release(sweep.parse().unwrap()));
+            hear(&mut world, &mut beliefs);
+        }
         for _ in 0..400 {
             for (index, name) in WORKERS.iter().enumerate() {
                 let held = beliefs.held.get(&index).cloned().unwrap_or_default();

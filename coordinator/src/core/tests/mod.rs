@@ -1,6 +1,7 @@
 //! Tests of the core. [`World`] speaks the domain's words and consumes every
 //! effect; what a test did not expect fails it.
 
+mod control;
 mod invariants;
 mod scenarios;
 

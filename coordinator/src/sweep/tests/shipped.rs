@@ -26,6 +26,27 @@ fn quickstart_plans_to_the_tasks_counted_by_hand() {
 }
 
 #[test]
+fn every_shipped_file_plans_and_is_listed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sweeps");
+    let reference = include_str!("../../../../sweeps/README.md");
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let files: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    assert!(files.len() >= 2);
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let source = Source { file, text: &text };
+        let plan = plan(&source, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+        assert!(file.starts_with(plan.sweep.as_str()), "{file}");
+        assert!(reference.contains(&format!("| `{file}` |")), "{file}");
+    }
+}
+
+#[test]
 fn every_point_leads_to_its_tasks_and_parents_come_first() {
     let plan = quickstart(&profile("seeds"));
     assert_eq!(plan.sweep.as_str(), "quickstart-seeds");

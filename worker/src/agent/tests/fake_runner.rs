@@ -86,6 +86,13 @@ fn run(job: &Job, lines: &mut Lines<StdinLock<'static>>) {
                 assert_eq!(state, "state");
                 resumed_from = Some(7);
             }
+            "unusable" => {
+                assert!(job.checkpoint.is_some());
+                say(&FromRunner::Unusable {
+                    attempt,
+                    why: "not a state of this task".to_owned(),
+                });
+            }
             "parent" => {
                 let text = std::fs::read_to_string(job.inputs["after"].join("result")).unwrap();
                 assert!(text.contains("result of"));

@@ -89,6 +89,47 @@ async fn shutdown_checkpoints_and_hands_back_and_another_resumes() {
     );
 }
 
+/// Its digest is right, so it is the newest that is intact; what is in it is
+/// of no use. It must not be what every later attempt is given.
+#[tokio::test]
+async fn a_checkpoint_that_a_stage_cannot_use_is_given_to_no_other() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&coordinator, |_| {});
+    let (mut peer, _) = coordinator.welcome().await;
+    let training = stage(1, "unusable progress forever");
+    let key = |step: u64, state: &str| {
+        let digest = blake3::hash(state.as_bytes()).to_hex();
+        let attempt = ablate_proto::id::AttemptId {
+            task: training.key,
+            number: 1,
+        };
+        layout::attempt_file(&attempt, &format!("checkpoint-{step}-{digest}.safetensors"))
+    };
+    let (older, newer) = (key(7, "state"), key(9, "nonsense"));
+    for (key, state) in [(&older, "state"), (&newer, "nonsense")] {
+        let key = key.as_str().into();
+        let put = worker.store.put(&key, state.into());
+        put.await.unwrap();
+    }
+    let first = peer.assign(&training, 2).await;
+    peer.progress(first).await;
+    while worker.keys().await.contains(&newer) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(worker.keys().await.contains(&older));
+    peer.drop_attempt(first).await;
+    let next = Task {
+        label: "resume".to_owned(),
+        ..training.clone()
+    };
+    let next = peer.assign(&next, 3).await;
+    assert_eq!(peer.commit().await.0, next);
+    peer.ack(next).await;
+    let manifest = worker.manifest(&next.task).await.unwrap();
+    assert_eq!(manifest.provenance.resumed_from, Some(7));
+    worker.end().await.unwrap();
+}
+
 /// A worker whose runner is deaf: busy with a job that hears no stop.
 async fn deaf(coordinator: &mut Coordinator) -> (Worker, Peer, Manifest) {
     let grace = Duration::from_millis(500);

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::{Prior, Tie, Unseen, Window};
+use ablate_proto::stage::{ArvmSpec, Prior, StageSpec, Tie, Unseen, Window};
 use serde::{Deserialize, Serialize};
 
 use super::net;
 use super::table::Table;
 use super::window::Windows;
-use crate::data::arrays::{self, Array};
+use crate::models::family;
 use crate::nn::layer::{Layer, Plan};
 use crate::nn::params::{self, Named};
 use crate::runner::failure::OrFail as _;
 
-const FAMILY: &str = "arvm";
+/// Grids are smaller by far.
+const MAX_SIDE: usize = 1024;
+
+pub(crate) const FAMILY: &str = "arvm";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,13 +38,32 @@ pub(crate) struct Arch {
     pub(crate) codebook: Vec<u32>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    family: String,
-    arch: Arch,
-}
-
 impl Arch {
+    /// # Errors
+    /// When no spec and no tokens give this: the file it is from is damaged.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let spec = ArvmSpec {
+            gamma: self.gamma,
+            window: self.window,
+            hidden: self.hidden.clone(),
+            ..ArvmSpec::default()
+        };
+        let valid = StageSpec::from(spec).validate();
+        valid.map_err(|e| format!("its architecture: {e}"))?;
+        if !(1..=MAX_SIDE).contains(&self.side) || !(1..=32).contains(&self.bits) {
+            let (side, bits) = (self.side, self.bits);
+            return Err(format!(
+                "its architecture: grids of side {side} with {bits} bits a token"
+            ));
+        }
+        let last = self.codebook.last().copied().map(u64::from);
+        let sorted = self.codebook.is_sorted_by(|a, b| a < b);
+        if !sorted || last.is_none_or(|last| last >> self.bits > 0) {
+            return Err("its codebook is not a sorted list of its tokens".to_owned());
+        }
+        Ok(())
+    }
+
     pub(crate) fn windows(&self) -> Windows {
         Windows::new(self.window, self.gamma, self.side)
     }
@@ -107,35 +129,15 @@ impl Arvm {
     /// When a file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
         let values = params::export(&self.named).or_bug("copying parameters")?;
-        let arrays = values
-            .into_iter()
-            .map(|(k, v)| (k, Array::f32(&v.shape, v.data)));
-        let header = Header {
-            family: FAMILY.to_owned(),
-            arch: self.arch.clone(),
-        };
-        arrays::write(
-            &folder.join(crate::models::FILE),
-            &header,
-            &arrays.collect(),
-        )?;
+        family::write(folder, FAMILY, &self.arch, values)?;
         self.table.write(folder, self.arch.windows().slots())
     }
 
     /// # Errors
     /// When a file is absent or does not hold exactly such a model.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
-        let (header, mut file) = arrays::read::<Header>(&folder.join(crate::models::FILE))?;
-        if header.family != FAMILY {
-            let why = format!("it is of the family {}, not {FAMILY}", header.family);
-            return Err(file.wrong(why).into());
-        }
-        let arch = header.arch;
-        if arch.codebook.is_empty() || !(1..=32).contains(&arch.bits) {
-            return Err(file
-                .wrong("its codebook is empty or its tokens have no bits")
-                .into());
-        }
+        let (arch, mut file) = family::read::<Arch>(folder, FAMILY)?;
+        arch.check().map_err(|why| file.wrong(why))?;
         let table = Table::read(folder, arch.windows().slots())?;
         let known = |id: i64| (-1..arch.codebook.len() as i64).contains(&id);
         let ids_known = table.entries().all(|entry| {

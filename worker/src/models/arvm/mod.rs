@@ -8,4 +8,4 @@ pub(crate) mod sampler;
 pub(crate) mod table;
 pub(crate) mod window;
 
-pub(crate) use file::{Arch, Arvm};
+pub(crate) use file::{Arch, Arvm, FAMILY};

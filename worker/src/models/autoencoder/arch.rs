@@ -2,7 +2,7 @@
 //! minimal fixes listed there.
 
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::{AutoencoderSpec, LatentAct, NoiseSpec};
+use ablate_proto::stage::{AutoencoderSpec, LatentAct, NoiseSpec, StageSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::data::images::Images;
@@ -61,6 +61,30 @@ impl Arch {
             extra_act: spec.extra_act,
             noise: spec.noise_spec(),
         })
+    }
+
+    /// # Errors
+    /// When no spec gives this: the file it is from is damaged.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let spec = AutoencoderSpec {
+            channels: self.channels.clone(),
+            wide: self.wide,
+            latent_channels: self.latent_channels,
+            decoder_in: self.decoder_in,
+            decoder_front: self.decoder_front,
+            refine: self.refine,
+            refine_kernel: self.refine_kernel,
+            ..AutoencoderSpec::default()
+        };
+        let valid = StageSpec::from(spec).validate();
+        valid.map_err(|e| format!("its architecture: {e}"))?;
+        let [channels, h, w] = self.image;
+        let sides = 1 << self.channels.len();
+        if !(1..=4096).contains(&channels) || h != w || h == 0 || h > 65_536 || h % sides != 0 {
+            let image = self.image;
+            return Err(format!("its architecture: no images of {image:?} fit it"));
+        }
+        Ok(())
     }
 
     /// # Errors

@@ -12,11 +12,10 @@ use std::path::Path;
 
 use ablate_proto::failure::Failure;
 use candle_core::{Device, Result, Tensor};
-use serde::{Deserialize, Serialize};
 
 pub(crate) use arch::Arch;
 
-use crate::data::arrays::{self, Array};
+use super::family;
 use crate::data::images::Images;
 use crate::nn::layer::{Layer, Rows};
 use crate::nn::params::{self, Named, Values};
@@ -25,13 +24,7 @@ use crate::runner::failure::OrFail as _;
 /// Images that go through a network at a time, outside of training.
 pub(crate) const CHUNK: usize = 128;
 
-const FAMILY: &str = "autoencoder";
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    family: String,
-    arch: Arch,
-}
+pub(crate) const FAMILY: &str = "autoencoder";
 
 #[derive(Debug)]
 pub(crate) struct Autoencoder {
@@ -124,12 +117,8 @@ impl Autoencoder {
     /// # Errors
     /// When the file is absent or does not hold exactly such a model.
     pub(crate) fn read(folder: &Path) -> std::result::Result<Self, Failure> {
-        let (header, mut file) = arrays::read::<Header>(&folder.join(super::FILE))?;
-        if header.family != FAMILY {
-            let why = format!("it is of the family {}, not {FAMILY}", header.family);
-            return Err(file.wrong(why).into());
-        }
-        let arch = header.arch;
+        let (arch, mut file) = family::read::<Arch>(folder, FAMILY)?;
+        arch.check().map_err(|why| file.wrong(why))?;
         let mut shapes = params::shapes(&arch.encoder());
         shapes.extend(params::shapes(&arch.decoder()));
         let values = file.parameters(&shapes)?;
@@ -144,18 +133,7 @@ impl Autoencoder {
     pub(crate) fn write(&self, folder: &Path) -> std::result::Result<(), Failure> {
         let mut values = params::export(&self.encoder_named).or_bug("copying parameters")?;
         values.extend(params::export(&self.decoder_named).or_bug("copying parameters")?);
-        let header = Header {
-            family: FAMILY.to_owned(),
-            arch: self.arch.clone(),
-        };
-        let arrays = values
-            .into_iter()
-            .map(|(k, v)| (k, Array::f32(&v.shape, v.data)));
-        Ok(arrays::write(
-            &folder.join(super::FILE),
-            &header,
-            &arrays.collect(),
-        )?)
+        family::write(folder, FAMILY, &self.arch, values)
     }
 
     /// Latent means of images.

@@ -106,16 +106,8 @@ fn a_model_file_gives_the_same_model_back_and_refuses_another() {
 
     let mut other = small();
     other.wide += 1;
-    let header = Header {
-        family: FAMILY.to_owned(),
-        arch: other,
-    };
     let values = params::export(&model.encoder_named).unwrap();
-    let arrays = values
-        .into_iter()
-        .map(|(k, v)| (k, Array::f32(&v.shape, v.data)));
-    let path = folder.path().join(crate::models::FILE);
-    arrays::write(&path, &header, &arrays.collect()).unwrap();
+    family::write(folder.path(), FAMILY, &other, values).unwrap();
     let failure = Autoencoder::read(folder.path()).unwrap_err();
     assert_eq!(failure.class, FailureClass::Data, "{failure}");
 }

@@ -41,16 +41,6 @@ fn timed(
     metrics
 }
 
-fn curve(bench: &Bench, name: &str, metric: &str) -> Vec<(u64, f64)> {
-    let lines = String::from_utf8(bench.bytes(name)["metrics.jsonl"].clone()).unwrap();
-    let rows = lines
-        .lines()
-        .map(|l| serde_json::from_str::<MetricRow>(l).unwrap());
-    rows.filter(|row| row.name == metric)
-        .map(|row| (row.step.unwrap(), row.value.unwrap()))
-        .collect()
-}
-
 fn strictly_falling(values: &[f64]) -> bool {
     values.windows(2).all(|pair| pair[1] < pair[0])
 }
@@ -73,7 +63,7 @@ fn the_trends_of_the_paper_hold() {
         "latent_distance_mean",
         "overlap_max",
     ] {
-        eprintln!("  {metric}: {:.3?}", curve(&bench, "ae", metric));
+        eprintln!("  {metric}: {:.3?}", bench.curve("ae", metric));
     }
     let of_model = [("data", "data"), ("model", "ae")];
     let model = timed(&bench, "evaluated ae", EvaluateSpec::default(), &of_model);
@@ -81,7 +71,7 @@ fn the_trends_of_the_paper_hold() {
     assert!(model.get("overlap_max") < 0.05);
     assert!(model.get("binarisation_gap") < 1.0);
     for metric in ["latent_distance_min", "latent_distance_mean"] {
-        let values = curve(&bench, "ae", metric);
+        let values = bench.curve("ae", metric);
         assert!(values.last().unwrap().1 > 5.0 * values[0].1, "{metric}");
     }
 

@@ -96,8 +96,11 @@ pub(super) fn train(
     let mut average = averages(plan, objective)?;
     let mut batches = Batches::new(plan, context.seed());
     let mut step = 0;
-    if let Some(saved) = context.resume()? {
-        step = state::restore(saved, objective.buffers(), &mut players, &mut average)?;
+    let (steps, buffers) = (plan.steps, objective.buffers());
+    let restored = context
+        .resume(|saved| state::restore(saved, steps, buffers, &mut players, &mut average))?;
+    if let Some(from) = restored {
+        step = from;
         tracing::info!(step, "training goes on from a checkpoint");
     } else {
         let rows = objective.curves()?.into_iter().map(|row| row.at(0));

@@ -51,16 +51,22 @@ pub(super) fn of(
     Ok(arrays)
 }
 
-/// Puts a checkpoint back; returns its step.
+/// Puts a checkpoint back, once all of it is known to be right; returns its
+/// step.
 ///
 /// # Errors
 /// When it does not hold exactly the state of such a training.
 pub(super) fn restore(
     mut saved: Saved,
+    steps: u64,
     buffers: &Vars,
     players: &mut [Player<'_>],
     average: &mut Option<Ema>,
 ) -> Result<u64, Failure> {
+    if saved.step > steps {
+        let why = format!("it is of step {}, and the last is {steps}", saved.step);
+        return Err(saved.arrays.wrong(why).into());
+    }
     let mut expected = BTreeMap::new();
     let mut expect = |which: &str, vars: &Vars| {
         let shape = |(name, var): &(String, Var)| (format!("{which}.{name}"), var.dims().to_vec());
