@@ -63,6 +63,6 @@ impl Training for Likelihood {
     fn step(&mut self, step: u64) -> Result<f32> {
         let logits = net::logits(&self.layers, &self.features)?;
         let loss = kl::divergence(&logits, self.targets.clone())?;
-        self.optimised.step(step, loss)
+        self.optimised.step(step, &loss)
     }
 }

@@ -126,6 +126,6 @@ impl Training for Autoencoder {
         let noise = noise::draw(&self.noise, &mut rng, z.data.elem_count());
         z.data = (&z.data + tensor(noise, z.data.dims())?)?;
         let y = through(&self.decoder, z)?.data;
-        self.optimised.step(step, mse(&y, &self.images.data)?)
+        self.optimised.step(step, &mse(&y, &self.images.data)?)
     }
 }

@@ -66,10 +66,10 @@ impl Training for Adversaries {
         let verdict = discriminator.forward(&fakes)?;
         let real = tensor(vec![1.0; BATCH], &[BATCH, 1])?;
         let loss = bce_with_logits(&verdict, &real)?;
-        self.of_generator.step(step, loss)?;
+        self.of_generator.step(step, &loss)?;
         let verdict = discriminator.forward(&both)?;
         let truth = [[1.0; BATCH], [0.0; BATCH]].concat();
         let loss = bce_with_logits(&verdict, &tensor(truth, &[2 * BATCH, 1])?)?;
-        self.of_discriminator.step(step, loss)
+        self.of_discriminator.step(step, &loss)
     }
 }

@@ -103,10 +103,10 @@ impl Optimised {
     }
 
     /// Goes down the gradients of a loss; returns the loss.
-    fn step(&mut self, step: u64, loss: Tensor) -> Result<f32> {
+    fn step(&mut self, step: u64, loss: &Tensor) -> Result<f32> {
         let value = loss.to_scalar()?;
         self.adam
-            .descend(step, self.rate, &self.named, &loss, false)?;
+            .descend(step, self.rate, &self.named, loss, false)?;
         Ok(value)
     }
 }

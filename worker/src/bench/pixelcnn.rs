@@ -62,6 +62,6 @@ impl Training for Pixels {
     /// Logits, cross-entropy.
     fn step(&mut self, step: u64) -> Result<f32> {
         let loss = self.net.loss(&self.bits, self.tokens.clone())?;
-        self.optimised.step(step, loss)
+        self.optimised.step(step, &loss)
     }
 }

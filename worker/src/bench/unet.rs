@@ -66,6 +66,6 @@ impl Training for Diffusion {
         let noise = tensor(noise, &shape)?;
         let mode = Mode::Train { seed: 0, step };
         let loss = self.net.loss(&x, &steps, &noise, mode)?;
-        self.optimised.step(step, loss)
+        self.optimised.step(step, &loss)
     }
 }

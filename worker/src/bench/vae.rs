@@ -39,6 +39,6 @@ impl Training for Variational {
     fn step(&mut self, step: u64) -> Result<f32> {
         let noise = normals("noise", step, &[BATCH, ARCH.latent])?;
         let loss = self.net.loss(&self.images, &noise, 1.0)?;
-        self.optimised.step(step, loss)
+        self.optimised.step(step, &loss)
     }
 }

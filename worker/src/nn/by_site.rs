@@ -60,7 +60,7 @@ impl BySite {
     fn runs(&self, site: usize) -> impl Iterator<Item = Run> {
         let u = self.unfold;
         let (row, col) = (site / u.out_w, site % u.out_w);
-        let rows = (0..u.kernel[0]).filter_map(move |dy| {
+        (0..u.kernel[0]).filter_map(move |dy| {
             let y = (row + dy).checked_sub(u.padding[0])?;
             let first = u.padding[1].saturating_sub(col);
             let last = (u.w + u.padding[1]).saturating_sub(col).min(self.open(dy));
@@ -69,15 +69,14 @@ impl BySite {
                 tap: dy * u.kernel[1] + first,
                 len: last - first,
             })
-        });
-        rows
+        })
     }
 
     /// The sites that see a pixel, and their taps in the turned weight.
     fn seers(&self, pixel: usize) -> impl Iterator<Item = Run> {
         let u = self.unfold;
         let (row, col) = (pixel / u.w, pixel % u.w);
-        let rows = (0..u.kernel[0]).filter_map(move |dy| {
+        (0..u.kernel[0]).filter_map(move |dy| {
             let y = (row + u.padding[0]).checked_sub(dy)?;
             let right = col + u.padding[1];
             let first = (right + 1).saturating_sub(u.out_w);
@@ -87,8 +86,7 @@ impl BySite {
                 tap: (dy + 1) * u.kernel[1] - last,
                 len: last - first,
             })
-        });
-        rows
+        })
     }
 
     /// Taps turned round in each row and transposed: `[k, k, narrow, wide]`.
@@ -126,12 +124,7 @@ impl BySite {
         }
     }
 
-    fn to_wide_turned(
-        &self,
-        narrow: &[f32],
-        turned: &[f32],
-        finish: Option<Finish<'_>>,
-    ) -> Vec<f32> {
+    fn widened(&self, narrow: &[f32], turned: &[f32], finish: Option<Finish<'_>>) -> Vec<f32> {
         let ways = self.back_again();
         through(&ways, narrow, turned, |pixel| self.seers(pixel), finish)
     }
@@ -219,14 +212,14 @@ impl Sides for BySite {
     }
 
     fn to_wide(&self, narrow: &[f32], weight: &[f32], finish: Finish<'_>) -> Vec<f32> {
-        self.to_wide_turned(narrow, &self.turned(weight), Some(finish))
+        self.widened(narrow, &self.turned(weight), Some(finish))
     }
 
     /// For convolutions only: weights of transposed ones lie otherwise.
     fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
         let side = match want.side {
             None => None,
-            Some(Side::Wide) => Some(self.to_wide_turned(narrow, &self.turned(weight), None)),
+            Some(Side::Wide) => Some(self.widened(narrow, &self.turned(weight), None)),
             Some(Side::Narrow) => {
                 let ways = self.forth();
                 Some(through(&ways, wide, weight, |site| self.runs(site), None))
