@@ -171,7 +171,7 @@ fn a_model_of_another_family_or_architecture() {
     assert!(
         failure
             .cause
-            .contains("of the family autoencoder, not arvm"),
+            .contains("of the family arvm, not autoencoder"),
         "{failure}"
     );
 
