@@ -7,7 +7,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use ablate_worker::bench::{BATCH, Training};
+use ablate_worker::bench::{MODELS, Model, model};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
@@ -19,16 +19,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The variable that names a Python with PyTorch.
 const PEER: &str = "ABLATE_TORCH_PYTHON";
 
-/// Ours must be at least so many times as fast, and take at most this share of
-/// the memory.
-const SPEED_BAR: f64 = 1.0;
+/// Ours may take at most this share of PyTorch's memory.
 const MEMORY_BAR: f64 = 0.5;
+
+/// A process measures for so long, and at least as many steps as are asked for.
+const SECONDS: f64 = 1.0;
 
 struct Options {
     rounds: usize,
     steps: usize,
     threads: Vec<usize>,
-    models: Vec<String>,
+    models: Vec<&'static Model>,
 }
 
 /// What one process measured.
@@ -73,32 +74,40 @@ fn options(arguments: &[String]) -> Result<Options> {
             "--rounds" => options.rounds = number()?.max(1),
             "--steps" => options.steps = number()?.max(1),
             "--threads" => options.threads = vec![number()?.max(1)],
-            "bl_ae" | "table5" => options.models.push(argument.clone()),
-            _ => bail!("{argument}: known are bl_ae, table5, --rounds, --steps and --threads"),
+            option if option.starts_with('-') => {
+                bail!("{option}: known are --rounds, --steps and --threads")
+            }
+            name => options.models.push(model(name)?),
         }
     }
     if options.models.is_empty() {
-        options.models = vec!["bl_ae".to_owned(), "table5".to_owned()];
+        options.models = MODELS.iter().collect();
     }
     Ok(options)
 }
 
 /// Measures one model in this process: `MODEL STEPS`.
 fn child(arguments: &[String]) -> Result<()> {
-    let [model, steps] = arguments else {
+    let [name, steps] = arguments else {
         bail!("--child takes a model and a number of steps");
     };
-    let mut training = Training::new(model)?;
+    let model = model(name)?;
+    let steps: u64 = steps.parse().context("reading the steps")?;
+    let mut training = model.build()?;
     let mut best = f64::INFINITY;
-    training.step()?;
-    for _ in 0..steps.parse::<usize>().context("reading the steps")? {
+    training.step(1)?;
+    let begin = Instant::now();
+    for step in 2.. {
         let start = Instant::now();
-        training.step()?;
+        training.step(step)?;
         best = best.min(start.elapsed().as_secs_f64());
+        if step > steps && begin.elapsed().as_secs_f64() > SECONDS {
+            break;
+        }
     }
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let figures = Figures {
-        images_per_s: BATCH as f64 / best,
+        images_per_s: model.batch as f64 / best,
         peak_rss_mb: usage.max_rss() as f64 / 1e3,
     };
     println!("{}", serde_json::to_string(&figures)?);
@@ -127,50 +136,53 @@ fn compare(options: &Options) -> Result<()> {
             let (mut ours, mut peer) = (None, None);
             for _ in 0..options.rounds {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["--child", model, &steps]);
+                command.args(["--child", model.name, &steps]);
                 command.env("RAYON_NUM_THREADS", &threads);
                 ours = Some(run(&mut command)?.better(ours));
                 let Ok(python) = &python else { continue };
                 for layout in ["nchw", "channels_last"] {
                     let mut command = Command::new(python);
-                    command.arg(format!("{scripts}/{model}.py"));
+                    command.arg(format!("{scripts}/{}.py", model.name));
                     command.args([&threads, &steps, layout]);
                     peer = Some(run(&mut command)?.better(peer));
                 }
             }
             let ours = ours.context("at least one round")?;
-            let name = format!("{model}, {threads} threads");
+            let name = format!("{}, {threads} threads", model.name);
+            let met = |ratio: f64| model.bar.map(|bar| ratio >= bar);
             report(
                 &format!("{name}: images/s"),
-                ours.images_per_s,
-                peer.map(|p| p.images_per_s),
-                SPEED_BAR,
-                true,
+                [Some(ours.images_per_s), peer.map(|p| p.images_per_s)],
+                model.bar,
+                met,
             );
             report(
                 &format!("{name}: peak memory, MB"),
-                ours.peak_rss_mb,
-                peer.map(|p| p.peak_rss_mb),
-                MEMORY_BAR,
-                false,
+                [Some(ours.peak_rss_mb), peer.map(|p| p.peak_rss_mb)],
+                Some(MEMORY_BAR),
+                |ratio| Some(ratio <= MEMORY_BAR),
             );
         }
     }
     Ok(())
 }
 
-fn report(measure: &str, ours: f64, peer: Option<f64>, bar: f64, more_is_better: bool) {
+fn report(
+    measure: &str,
+    [ours, peer]: [Option<f64>; 2],
+    bar: Option<f64>,
+    met: impl Fn(f64) -> Option<bool>,
+) {
     let rounded = |x: f64| (x * 1000.0).round() / 1000.0;
-    let ratio = peer.map(|peer| ours / peer);
-    let met = ratio.map(|r| if more_is_better { r >= bar } else { r <= bar });
+    let ratio = ours.zip(peer).map(|(ours, peer)| ours / peer);
     let line = json!({
         "measure": measure,
-        "ours": rounded(ours),
+        "ours": ours.map(rounded),
         "peer": "pytorch",
         "peer_value": peer.map(rounded),
         "ratio": ratio.map(rounded),
         "bar": bar,
-        "met": met,
+        "met": ratio.and_then(met),
     });
     println!("{line}");
 }

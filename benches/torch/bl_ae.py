@@ -1,6 +1,6 @@
 """BL-AE with two 4x4 convolutions of stride 2, one of 3x3, and a mirrored decoder."""
 import torch, torch.nn as nn
-from steps import measure
+from steps import autoencoder
 
 
 class Autoencoder(nn.Module):
@@ -15,4 +15,4 @@ class Autoencoder(nn.Module):
             nn.ConvTranspose2d(128, 64, 4, 2, 1), act(), nn.ConvTranspose2d(64, 3, 4, 2, 1), nn.Tanh())
 
 
-measure(Autoencoder, lambda z: 0.1 * torch.randn_like(z))
+autoencoder(Autoencoder, lambda z: 0.1 * torch.randn_like(z))

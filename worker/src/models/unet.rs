@@ -18,6 +18,7 @@ use crate::nn::loss::mse;
 use crate::nn::mode::Mode;
 use crate::nn::narrow;
 use crate::nn::per_image::add_per_image;
+use crate::nn::reuse::{add_to, free};
 use crate::nn::upsample::double;
 
 const KEEP: Kind = Kind::Conv(Window::square(3, 1, 1));
@@ -45,7 +46,6 @@ pub(crate) struct Arch {
 
 impl Arch {
     /// 9.28 million parameters for CIFAR-10.
-    #[cfg_attr(not(test), expect(dead_code, reason = "specs say it all"))]
     pub(crate) fn cifar10() -> Self {
         Self {
             channels: 3,
@@ -224,9 +224,14 @@ impl UNet {
                         bail!("nothing was left for a block on the way up");
                     };
                     let data = Tensor::cat(&[&x.data, &beside.data], 1)?;
+                    free(&x.data)?;
                     block.forward(&Rows { data, ..x }, &time, mode)?
                 }
-                Up::Double(layer) => layer.forward(&double(&x)?)?,
+                Up::Double(layer) => {
+                    let doubled = double(&x)?;
+                    free(&x.data)?;
+                    layer.forward(&doubled)?
+                }
             };
         }
         self.tail.forward(&self.norm.forward(&x)?)
@@ -320,7 +325,7 @@ impl Residual {
             Some(layer) => layer.forward(x)?.data,
             None => x.data.clone(),
         };
-        let data = (h.data + around)?;
+        let data = add_to(&h.data, &around)?;
         Ok(Rows { data, ..*x })
     }
 }
@@ -343,7 +348,7 @@ fn attend(build: &mut Build, name: &str, arch: &Arch, width: usize) -> Result<At
 impl Attend {
     fn forward(&self, x: &Rows) -> Result<Rows> {
         let data = self.attention.forward(&self.norm.forward(x)?)?.data;
-        let data = (data + &x.data)?;
+        let data = add_to(&data, &x.data)?;
         Ok(Rows { data, ..*x })
     }
 }

@@ -89,9 +89,14 @@ pub(super) fn sums(rows: &[f32], channels: usize) -> Vec<f32> {
 
 fn sum(rows: &[f32], channels: usize) -> Vec<f32> {
     let mut sums = vec![0.0; channels];
-    for row in rows.chunks_exact(channels) {
-        sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(channels) {
+                sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+            }
+        },
+    );
     sums
 }
 

@@ -4,10 +4,10 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::composed;
 use super::decay::{logistic, tanh};
 use super::layer::{values, with_values};
 use super::pieces;
+use super::{backward, composed};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Activation {
@@ -39,20 +39,15 @@ impl Activation {
     }
 
     fn forward(self, x: &[f32]) -> Vec<f32> {
-        fn each(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-            pieces::map(x, |x, out| {
-                out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x));
-            })
-        }
         match self {
             // Not `max`, which would turn a NaN into a zero.
-            Self::Relu => each(x, |x| if x < 0.0 { 0.0 } else { x }),
-            Self::LeakyRelu(slope) => each(x, |x| if x > 0.0 { x } else { slope * x }),
-            Self::Silu => each(x, |x| x * logistic(x)),
-            Self::Gelu => each(x, |x| x * normal(x)),
-            Self::GeluTanh => each(x, |x| x * logistic(2.0 * inner(x))),
-            Self::Tanh => each(x, tanh),
-            Self::Sigmoid => each(x, logistic),
+            Self::Relu => pieces::map(x, |x| if x < 0.0 { 0.0 } else { x }),
+            Self::LeakyRelu(slope) => pieces::map(x, |x| if x > 0.0 { x } else { slope * x }),
+            Self::Silu => pieces::map(x, |x| x * logistic(x)),
+            Self::Gelu => pieces::map(x, |x| x * normal(x)),
+            Self::GeluTanh => pieces::map(x, |x| x * logistic(2.0 * inner(x))),
+            Self::Tanh => pieces::map(x, tanh),
+            Self::Sigmoid => pieces::map(x, logistic),
         }
     }
 
@@ -113,7 +108,8 @@ impl CustomOp1 for Apply {
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        backward::done(y);
         let gx = with_values(x, |x| with_values(grad, |g| Ok(self.0.backward(x, g))))?;
         Ok(Some(Tensor::from_vec(gx, x.shape(), x.device())?))
     }

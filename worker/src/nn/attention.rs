@@ -6,6 +6,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::backward;
 use super::build::Build;
 use super::composed;
 use super::gemm::{Matrix, product};
@@ -209,7 +210,8 @@ impl CustomOp1 for Attend {
         Ok((CpuStorage::F32(out), (rows, self.width).into()))
     }
 
-    fn bwd(&self, qkv: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, qkv: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        backward::done(y);
         let out = with_values(qkv, |x| with_values(grad, |g| Ok(self.backward(x, g))))?;
         Ok(Some(Tensor::from_vec(out, qkv.shape(), qkv.device())?))
     }

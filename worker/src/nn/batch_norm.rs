@@ -14,6 +14,7 @@ use super::layer::{values, with_values};
 use super::mode::Mode;
 use super::narrow;
 use super::pieces::{piece, sums};
+use super::simd::wide;
 
 /// Added to variances, and how far a batch moves the running statistics, as
 /// in PyTorch.
@@ -123,20 +124,30 @@ impl BatchNorm {
 /// what differs little from a large mean.
 fn moments(x: &[f32], width: usize) -> [Vec<f64>; 2] {
     let rows = x.len() / width;
-    let mut mean = sums(rows, width, |range, sums| {
-        for row in x[range.start * width..range.end * width].chunks_exact(width) {
-            sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
-        }
-    });
+    let mut mean = sums(
+        rows,
+        width,
+        #[inline(always)]
+        |range, sums| {
+            for row in x[range.start * width..range.end * width].chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
+            }
+        },
+    );
     mean.iter_mut().for_each(|m| *m /= rows as f64);
     let center: Vec<f32> = mean.iter().copied().map(narrow).collect();
-    let mut variance = sums(rows, width, |range, sums| {
-        for row in x[range.start * width..range.end * width].chunks_exact(width) {
-            for ((sum, x), mean) in sums.iter_mut().zip(row).zip(&center) {
-                *sum += (x - mean) * (x - mean);
+    let mut variance = sums(
+        rows,
+        width,
+        #[inline(always)]
+        |range, sums| {
+            for row in x[range.start * width..range.end * width].chunks_exact(width) {
+                for ((sum, x), mean) in sums.iter_mut().zip(row).zip(&center) {
+                    *sum += (x - mean) * (x - mean);
+                }
             }
-        }
-    });
+        },
+    );
     variance.iter_mut().for_each(|v| *v /= rows as f64);
     [mean, variance]
 }
@@ -157,12 +168,17 @@ impl Normalise {
         let piece = piece(x.len() / width, width) * width;
         let parts = y.par_chunks_mut(piece).zip(x.par_chunks(piece));
         parts.for_each(|(y, x)| {
-            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                let channels = self.means.iter().zip(&slopes).zip(bias);
-                for ((y, x), ((mean, slope), bias)) in y.iter_mut().zip(x).zip(channels) {
-                    *y = (x - mean) * slope + bias;
-                }
-            }
+            wide(
+                #[inline(always)]
+                || {
+                    for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                        let channels = self.means.iter().zip(&slopes).zip(bias);
+                        for ((y, x), ((mean, slope), bias)) in y.iter_mut().zip(x).zip(channels) {
+                            *y = (x - mean) * slope + bias;
+                        }
+                    }
+                },
+            );
         });
         y
     }
@@ -171,21 +187,26 @@ impl Normalise {
     fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
         let width = weight.len();
         let rows = x.len() / width;
-        let both = sums(rows, 2 * width, |range, sums| {
-            let (gw, gb) = sums.split_at_mut(width);
-            let range = range.start * width..range.end * width;
-            let rows = x[range.clone()].chunks_exact(width);
-            for (x, grad) in rows.zip(grad[range].chunks_exact(width)) {
-                let channels = self.means.iter().zip(&self.scales);
-                let sums = gw.iter_mut().zip(gb.iter_mut());
-                for (((g, x), (mean, scale)), (gw, gb)) in
-                    grad.iter().zip(x).zip(channels).zip(sums)
-                {
-                    *gb += g;
-                    *gw += g * ((x - mean) * scale);
+        let both = sums(
+            rows,
+            2 * width,
+            #[inline(always)]
+            |range, sums| {
+                let (gw, gb) = sums.split_at_mut(width);
+                let range = range.start * width..range.end * width;
+                let rows = x[range.clone()].chunks_exact(width);
+                for (x, grad) in rows.zip(grad[range].chunks_exact(width)) {
+                    let channels = self.means.iter().zip(&self.scales);
+                    let sums = gw.iter_mut().zip(gb.iter_mut());
+                    for (((g, x), (mean, scale)), (gw, gb)) in
+                        grad.iter().zip(x).zip(channels).zip(sums)
+                    {
+                        *gb += g;
+                        *gw += g * ((x - mean) * scale);
+                    }
                 }
-            }
-        });
+            },
+        );
         let (gw, gb) = both.split_at(width);
         // What the batch's mean and deviation pass on.
         let share = |sums: &[f64]| -> Vec<f32> {
@@ -200,17 +221,22 @@ impl Normalise {
         let parts = gx.par_chunks_mut(piece).zip(x.par_chunks(piece));
         let parts = parts.zip(grad.par_chunks(piece));
         parts.for_each(|((gx, x), grad)| {
-            let rows = gx.chunks_exact_mut(width).zip(x.chunks_exact(width));
-            for ((gx, x), grad) in rows.zip(grad.chunks_exact(width)) {
-                let channels = self.means.iter().zip(&self.scales).zip(&slopes);
-                let channels = channels.zip(by_mean.iter().zip(&by_scale));
-                let values = gx.iter_mut().zip(x).zip(grad);
-                for (((gx, x), g), (((mean, scale), slope), (by_mean, by_scale))) in
-                    values.zip(channels)
-                {
-                    *gx = slope * (g - by_mean - (x - mean) * scale * by_scale);
-                }
-            }
+            wide(
+                #[inline(always)]
+                || {
+                    let rows = gx.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                    for ((gx, x), grad) in rows.zip(grad.chunks_exact(width)) {
+                        let channels = self.means.iter().zip(&self.scales).zip(&slopes);
+                        let channels = channels.zip(by_mean.iter().zip(&by_scale));
+                        let values = gx.iter_mut().zip(x).zip(grad);
+                        for (((gx, x), g), (((mean, scale), slope), (by_mean, by_scale))) in
+                            values.zip(channels)
+                        {
+                            *gx = slope * (g - by_mean - (x - mean) * scale * by_scale);
+                        }
+                    }
+                },
+            );
         });
         let narrowed = |sums: &[f64]| sums.iter().copied().map(narrow).collect();
         [gx, narrowed(gw), narrowed(gb)]

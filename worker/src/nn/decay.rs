@@ -1,6 +1,6 @@
-//! e^x for x ≤ 0, the logistic function and tanh: free of branches, so that
-//! loops over them run on vectors, and of the C library, so that all workers
-//! agree.
+//! e^x for x ≤ 0, the logistic function, ln(1 + e) and tanh: free of branches,
+//! so that loops over them run on vectors, and of the C library, so that all
+//! workers agree.
 
 /// Adding it rounds to whole numbers, which stand in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
@@ -40,6 +40,18 @@ pub(super) fn logistic(x: f32) -> f32 {
     if x >= 0.0 { upper } else { e * upper }
 }
 
+/// ln(1 + e) for e in [0, 1], by 2·artanh(e/(2 + e)).
+#[inline(always)]
+pub(super) fn log_one_plus(e: f32) -> f32 {
+    let s = e / (2.0 + e);
+    let z = s * s;
+    let mut sum = 1.0 / 15.0;
+    for odd in [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        sum = sum * z + 1.0 / odd;
+    }
+    2.0 * s * sum
+}
+
 /// Of (tanh x − x)/x³ on |x| < 0.625, highest power first (Cephes, `tanhf`).
 const TANH: [f32; 5] = [
     -5.704_988_7e-3,
@@ -77,6 +89,12 @@ mod tests {
                 assert!((got / exact - 1.0).abs() < 4e-7, "{x}: {got} {exact}");
             }
         }
+        for i in 0..=u16::MAX {
+            let e = f32::from(i) / 65_535.0;
+            let (exact, got) = (f64::from(e).ln_1p(), f64::from(log_one_plus(e)));
+            assert!((got - exact).abs() <= 4e-7 * exact, "{e}: {got} {exact}");
+        }
+        assert!(log_one_plus(f32::NAN).is_nan());
         assert_eq!(decay(0.0), 1.0);
         assert_eq!(decay(-90.0), 0.0);
         assert_eq!(decay(f32::NEG_INFINITY), 0.0);

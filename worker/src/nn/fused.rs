@@ -5,9 +5,11 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::act::{self, Act};
+use super::backward::{self, Fate, Use};
+use super::by_site::BySite;
 use super::im2col::Im2col;
 use super::pointwise::Pointwise;
-use super::sides::{Finish, Side, Sides};
+use super::sides::{Finish, Side, Sides, Want};
 use super::unfold::Unfold;
 use super::winograd;
 use super::workspace::Buffer;
@@ -20,6 +22,8 @@ pub(super) struct Fused {
     /// Rows that come out.
     rows: usize,
     act: Act,
+    /// Of the weight and the bias, if they are parameters.
+    uses: [Option<Use>; 2],
 }
 
 impl Fused {
@@ -31,6 +35,7 @@ impl Fused {
             outputs,
             rows,
             act,
+            uses: [None, None],
         }
     }
 
@@ -65,7 +70,34 @@ impl Fused {
             outputs,
             rows: images * rows,
             act,
+            uses: [None, None],
         }
+    }
+
+    /// A convolution of which the taps from `seen` on, in raster order, are
+    /// masked; none if its window is not plain.
+    pub(super) fn masked(
+        unfold: Unfold,
+        seen: usize,
+        narrow: usize,
+        images: usize,
+        act: Act,
+    ) -> Option<Self> {
+        Some(Self {
+            sides: Box::new(BySite::new(unfold, narrow, seen)?),
+            transposed: false,
+            inputs: unfold.channels,
+            outputs: narrow,
+            rows: images * unfold.sites(),
+            act,
+            uses: [None, None],
+        })
+    }
+
+    /// Rows of inputs → rows of outputs.
+    pub(super) fn apply(mut self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        self.uses = [Use::of(weight), Use::of(bias)];
+        x.apply_op3(weight, bias, self)
     }
 
     fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
@@ -86,7 +118,10 @@ pub(super) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("a layer's tensors are contiguous");
     };
-    Ok(&storage.as_slice::<f32>()?[start..end])
+    match storage.as_slice::<f32>()?.get(start..end) {
+        Some(values) => Ok(values),
+        None => bail!("the values of a tensor were given away"),
+    }
 }
 
 /// Calls `f` with the values of a tensor, without a copy.
@@ -132,7 +167,12 @@ impl CustomOp3 for Fused {
         y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let want = x.track_op();
+        let [of_weight, of_bias] = self.uses.each_ref().map(Option::as_ref);
+        let fates = [Use::fate(of_weight), Use::fate(of_bias)];
+        let want = |side| Want {
+            weight: fates[0] != Fate::Skip,
+            side: x.track_op().then_some(side),
+        };
         let back = |g: &[f32]| {
             with_values(x, |x| {
                 with_values(weight, |weight| {
@@ -141,7 +181,7 @@ impl CustomOp3 for Fused {
                     } else {
                         (x, g, Side::Wide)
                     };
-                    Ok(self.sides.back(wide, narrow, weight, want.then_some(side)))
+                    Ok(self.sides.back(wide, narrow, weight, want(side)))
                 })
             })
         };
@@ -154,9 +194,21 @@ impl CustomOp3 for Fused {
             let gb = with_values(y, |y| Ok(self.act.back(grad, y, self.outputs, &mut g)))?;
             Ok((gb, back(&g)?))
         })?;
-        let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+        let tensor =
+            |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let gx = gradients.side.map(|gx| tensor(gx, x)).transpose()?;
-        let gw = tensor(gradients.weight, weight)?;
-        Ok((gx, Some(gw), Some(tensor(gb, bias)?)))
+        backward::done(y);
+        // From here on nothing reads weight or bias.
+        let settle = |fate, of: Option<&Use>, grad: Option<Buffer>, like: &Tensor| {
+            let Some(grad) = grad else { return Ok(None) };
+            match (fate, of) {
+                (Fate::Skip, _) => Ok(None),
+                (Fate::Give, Some(of)) => of.give(grad).map(|()| None),
+                (Fate::Give | Fate::Return, _) => tensor(grad.to_vec(), like).map(Some),
+            }
+        };
+        let gw = settle(fates[0], of_weight, gradients.weight, weight)?;
+        let gb = settle(fates[1], of_bias, Some(gb.into()), bias)?;
+        Ok((gx, gw, gb))
     }
 }

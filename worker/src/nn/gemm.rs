@@ -14,7 +14,11 @@ use rayon::prelude::*;
 const PIECES: usize = 16;
 /// … of at least so many multiplications, …
 const PIECE: usize = 1 << 20;
-/// … and of a multiple of so many rows or columns.
+/// … of about so many rows and columns or more: what is packed for a piece is
+/// used as often, …
+const HIGH: usize = 256;
+const WIDE: usize = 128;
+/// … and of a multiple of so many.
 const STEP: usize = 16;
 
 /// A matrix in a slice: `rows × cols` as it enters the product, `stride`
@@ -124,33 +128,50 @@ pub(super) fn parallel(
 ) {
     assert_eq!(out.len(), a.rows * b.cols, "size of the product");
     let (rows, cols) = (a.rows, b.cols);
-    let pieces = (rows * cols * a.cols / PIECE).clamp(1, PIECES);
-    let step = |n: usize| n.div_ceil(pieces).next_multiple_of(STEP);
-    if rows >= cols {
-        let step = step(rows);
-        let parts = out.par_chunks_mut((step * cols).max(1)).enumerate();
-        parts.for_each(|(i, out)| {
-            product(out, a.rows(i * step, out.len() / cols), b, false);
-            out.chunks_exact_mut(cols).for_each(|row| after(0, row));
-        });
-        return;
-    }
-    let step = step(cols);
+    let [down, across] = pieces(rows, cols, a.cols);
     let base = Shared(out.as_mut_ptr());
-    (0..cols.div_ceil(step)).into_par_iter().for_each(|i| {
-        let (first, base) = (i * step, &base);
-        let count = step.min(cols - first);
-        let b = b.t().rows(first, count).t();
-        // SAFETY: each piece has the columns `first..first + count` of `out`
-        // to itself, whose length was checked above.
+    let each = |i: usize| {
+        let base = &base;
+        let [top, left] = [
+            i % rows.div_ceil(down) * down,
+            i / rows.div_ceil(down) * across,
+        ];
+        let [height, width] = [down.min(rows - top), across.min(cols - left)];
+        let a = a.rows(top, height);
+        let b = b.t().rows(left, width).t();
+        // SAFETY: each piece has its rows and columns of `out`, whose length
+        // was checked above, to itself.
         unsafe {
-            multiply(base.0.add(first), cols, a, b, false);
-            for row in 0..rows {
-                let values = base.0.add(row * cols + first);
-                after(first, std::slice::from_raw_parts_mut(values, count));
+            let corner = base.0.add(top * cols + left);
+            multiply(corner, cols, a, b, false);
+            for row in 0..height {
+                let values = corner.add(row * cols);
+                after(left, std::slice::from_raw_parts_mut(values, width));
             }
         }
-    });
+    };
+    if rows * cols > 0 {
+        let count = rows.div_ceil(down) * cols.div_ceil(across);
+        (0..count).into_par_iter().for_each(each);
+    }
+}
+
+/// Rows and columns of the pieces that a product is cut into.
+fn pieces(rows: usize, cols: usize, depth: usize) -> [usize; 2] {
+    let most = (rows * cols * depth / PIECE).clamp(1, PIECES);
+    let step = |n: usize, parts: usize| n.div_ceil(parts).next_multiple_of(STEP);
+    let down = step(rows, (rows / HIGH).clamp(1, most));
+    let rest = (most / rows.div_ceil(down).max(1)).max(1);
+    let across = step(cols, (cols / WIDE).clamp(1, rest));
+    if rows.div_ceil(down.max(1)) * cols.div_ceil(across.max(1)) > 1 || most == 1 {
+        return [down.max(1), across.max(1)];
+    }
+    // Small, but worth two threads.
+    if rows >= cols {
+        [step(rows, most.min(4)).max(1), across.max(1)]
+    } else {
+        [down.max(1), step(cols, most.min(4)).max(1)]
+    }
 }
 
 /// A pointer that pieces of a product share; each writes its own columns.

@@ -9,12 +9,14 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::activation::silu_slope;
+use super::backward;
 use super::build::{Build, Init};
 use super::composed;
 use super::decay::logistic;
 use super::layer::{Rows, values, with_values};
 use super::narrow;
 use super::pieces::{accumulate, piece};
+use super::simd::wide;
 
 /// Added to variances, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -102,6 +104,7 @@ struct Fused {
 impl Fused {
     /// Of one image, `[sites, width]`; two passes, since one would lose what
     /// differs little from a large mean.
+    #[inline(always)]
     fn moments(&self, image: &[f32], width: usize) -> Vec<Moments> {
         let size = width / self.groups;
         let count = (size * self.sites) as f64;
@@ -136,19 +139,28 @@ impl Fused {
         let each = |(y, x): (&mut [f32], &[f32])| {
             let mut statistics = Vec::new();
             for (y, x) in y.chunks_exact_mut(image).zip(x.chunks_exact(image)) {
-                let moments = self.moments(x, width);
+                let moments = wide(
+                    #[inline(always)]
+                    || self.moments(x, width),
+                );
                 let Channels { means, scales } = Channels::new(&moments, width);
                 let slopes: Vec<f32> = scales.iter().zip(weight).map(|(s, w)| s * w).collect();
-                let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
-                for (y, x) in rows {
-                    let channels = means.iter().zip(&slopes).zip(bias);
-                    for ((y, x), ((mean, slope), bias)) in y.iter_mut().zip(x).zip(channels) {
-                        *y = (x - mean) * slope + bias;
-                    }
-                    if self.after == After::Silu {
-                        y.iter_mut().for_each(|y| *y *= logistic(*y));
-                    }
-                }
+                wide(
+                    #[inline(always)]
+                    || {
+                        let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                        for (y, x) in rows {
+                            let channels = means.iter().zip(&slopes).zip(bias);
+                            let values = y.iter_mut().zip(x).zip(channels);
+                            for ((y, x), ((mean, slope), bias)) in values {
+                                *y = (x - mean) * slope + bias;
+                            }
+                            if self.after == After::Silu {
+                                y.iter_mut().for_each(|y| *y *= logistic(*y));
+                            }
+                        }
+                    },
+                );
                 statistics.extend(moments);
             }
             statistics
@@ -179,7 +191,10 @@ impl Fused {
             let images = images.zip(grad.chunks_exact(image));
             for (((gx, x), grad), moments) in images.zip(moments.chunks_exact(self.groups)) {
                 let channels = Channels::new(moments, width);
-                let sums = self.image_backward(gx, x, grad, (weight, bias), &channels);
+                let sums = wide(
+                    #[inline(always)]
+                    || self.image_backward(gx, x, grad, (weight, bias), &channels),
+                );
                 for (total, sums) in totals.iter_mut().zip(&sums) {
                     accumulate(total, sums);
                 }
@@ -197,6 +212,7 @@ impl Fused {
 
     /// Writes the gradient of one image; returns its gradients of weight and
     /// bias.
+    #[inline(always)]
     fn image_backward(
         &self,
         gx: &mut [f32],
@@ -303,7 +319,7 @@ impl CustomOp3 for Fused {
         x: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let [gx, gw, gb] = with_values(x, |x| {
@@ -313,6 +329,7 @@ impl CustomOp3 for Fused {
                 })
             })
         })?;
+        backward::done(y);
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((
             Some(tensor(gx, x)?),

@@ -9,12 +9,19 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gemm::{Matrix, product_into};
-use super::sides::{Finish, Gradients, Side, Sides};
+use super::sides::{Finish, Gradients, Side, Sides, Want};
+use super::simd::wide;
 use super::unfold::Unfold;
 use super::workspace::Buffer;
 
-/// Images are cut into at most so many chunks, whatever the number of threads.
+/// Images are cut into at most so many chunks, whatever the number of threads, …
 const CHUNKS: usize = 16;
+
+/// … of at least about so many multiplications each.
+const CHUNK: usize = 1 << 19;
+
+/// Values of the chunks' sums that are added at a time.
+const PART: usize = 1 << 14;
 
 /// Elements that the chunks' own sums of the weight's gradient may take.
 const SUMS: usize = 1 << 22;
@@ -38,9 +45,10 @@ impl Im2col {
         self.unfold.sites() * self.narrow
     }
 
-    /// Images per chunk.
+    /// Images per chunk, of at most so many chunks.
     fn chunk(&self, images: usize, chunks: usize) -> usize {
-        images.div_ceil(chunks).max(1)
+        let work = images * self.row() * self.unfold.patch() / self.unfold.groups;
+        images.div_ceil((work / CHUNK).clamp(1, chunks)).max(1)
     }
 
     fn spans(&self, images: usize) -> impl Iterator<Item = Range<usize>> {
@@ -161,11 +169,11 @@ impl Sides for Im2col {
         y
     }
 
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients {
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
         let images = narrow.len() / self.row();
         let chunks = (SUMS / weight.len().max(1)).clamp(CHUNKS / 4, CHUNKS);
         let chunk = self.chunk(images, chunks);
-        let (width, each) = match want {
+        let (width, each) = match want.side {
             None => (0, 1),
             Some(Side::Wide) => (images * self.unfold.image(), self.unfold.image()),
             Some(Side::Narrow) => (images * self.row(), self.row()),
@@ -176,12 +184,16 @@ impl Sides for Im2col {
         let inputs = wide.par_chunks(chunk * self.unfold.image());
         let inputs = inputs.zip(narrow.par_chunks(chunk * self.row()));
         let sums = inputs.zip(parts).map(|((wide, narrow), side)| {
-            let mut sum = vec![0.0; weight.len()];
+            let mut sum = vec![0.0; if want.weight { weight.len() } else { 0 }];
             for sites in self.spans(narrow.len() / self.row()) {
                 let mut columns = Buffer::take(self.columns(sites.len()));
-                self.unfold.gather(wide, sites.clone(), &mut columns);
-                self.add_weight(&columns, narrow, &sites, &mut sum);
-                match want {
+                if want.weight || want.side == Some(Side::Narrow) {
+                    self.unfold.gather(wide, sites.clone(), &mut columns);
+                }
+                if want.weight {
+                    self.add_weight(&columns, narrow, &sites, &mut sum);
+                }
+                match want.side {
                     None => {}
                     Some(Side::Wide) => {
                         self.scattered(narrow, weight, &sites, &mut columns, side);
@@ -193,18 +205,29 @@ impl Sides for Im2col {
         });
         let sums: Vec<Vec<f32>> = sums.collect();
         Gradients {
-            weight: total(sums, weight.len()),
-            side: want.map(|_| side),
+            weight: want.weight.then(|| total(sums, weight.len()).into()),
+            side: want.side.map(|_| side),
         }
     }
 }
 
 /// The chunks' sums, added in their order.
-fn total(sums: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
+pub(super) fn total(sums: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let mut sums = sums.into_iter();
     let mut total = sums.next().unwrap_or_else(|| vec![0.0; len]);
-    for sum in sums {
-        total.iter_mut().zip(sum).for_each(|(t, s)| *t += s);
-    }
+    let rest: Vec<Vec<f32>> = sums.collect();
+    let parts = total.par_chunks_mut(PART).enumerate();
+    parts.for_each(|(i, total)| {
+        let at = i * PART..i * PART + total.len();
+        wide(
+            #[inline(always)]
+            || {
+                for sum in &rest {
+                    let sum = &sum[at.clone()];
+                    total.iter_mut().zip(sum).for_each(|(t, s)| *t += s);
+                }
+            },
+        );
+    });
     total
 }

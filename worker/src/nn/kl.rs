@@ -7,10 +7,14 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
 use super::composed;
 use super::layer::{values, with_values};
 use super::narrow;
+use super::pieces::piece;
+use super::simd::wide;
+use super::softmax::exponentials;
 
 /// q of one context, sparse, with its weight.
 #[derive(Debug, Clone)]
@@ -35,13 +39,6 @@ pub(crate) fn divergence(logits: &Tensor, targets: Arc<[Target]>) -> Result<Tens
     logits.apply_op1(Divergence { targets })
 }
 
-/// ln Σ exp of a row.
-fn log_sum(row: &[f32]) -> f64 {
-    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = row.iter().map(|x| (x - top).exp()).sum();
-    f64::from(top) + f64::from(sum).ln()
-}
-
 impl CustomOp1 for Divergence {
     fn name(&self) -> &'static str {
         "kl"
@@ -53,34 +50,57 @@ impl CustomOp1 for Divergence {
             bail!("{rows} rows of logits for {} targets", self.targets.len());
         }
         let logits = values(logits, layout)?;
-        let mut total = 0.0;
-        for (row, target) in logits.chunks_exact(width).zip(self.targets.iter()) {
-            let log_sum = log_sum(row);
-            let term = |(k, q): &(usize, f64)| q * (q.ln() - f64::from(row[*k]) + log_sum);
-            total += target.weight * target.q.iter().map(term).sum::<f64>();
-        }
-        Ok((CpuStorage::F32(vec![narrow(total)]), Shape::from(())))
+        let piece = piece(rows, width);
+        let parts = logits.par_chunks((piece * width).max(1));
+        let parts = parts.zip(self.targets.par_chunks(piece));
+        let parts = parts.map(|(logits, targets)| {
+            let mut scratch = vec![0.0; width];
+            let rows = logits.chunks_exact(width).zip(targets);
+            let divergence = |(row, target): (&[f32], &Target)| {
+                scratch.copy_from_slice(row);
+                let [top, sum] = exponentials(&mut scratch, 1.0);
+                let log_sum = f64::from(top) + libm::log(f64::from(sum));
+                let term =
+                    |(k, q): &(usize, f64)| q * (libm::log(*q) - f64::from(row[*k]) + log_sum);
+                target.weight * target.q.iter().map(term).sum::<f64>()
+            };
+            rows.map(divergence).sum()
+        });
+        let parts: Vec<f64> = parts.collect();
+        let total = narrow(parts.iter().sum::<f64>());
+        Ok((CpuStorage::F32(vec![total]), Shape::from(())))
     }
 
     /// ∂/∂logit_k = w(p(k) − q(k)).
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let scale = grad.to_scalar::<f32>()?;
-        let (_, width) = logits.dims2()?;
-        let data = with_values(logits, |logits| {
-            let mut out = Vec::with_capacity(logits.len());
-            for (row, target) in logits.chunks_exact(width).zip(self.targets.iter()) {
-                let weight = scale * narrow(target.weight);
-                let log_sum = narrow(log_sum(row));
-                let start = out.len();
-                out.extend(row.iter().map(|x| weight * (x - log_sum).exp()));
-                for (k, q) in &target.q {
-                    out[start + k] -= weight * narrow(*q);
+        let (rows, width) = logits.dims2()?;
+        let mut out = vec![0.0; rows * width];
+        with_values(logits, |logits| {
+            let piece = piece(rows, width);
+            let parts = out.par_chunks_mut((piece * width).max(1));
+            let parts = parts.zip(logits.par_chunks((piece * width).max(1)));
+            let parts = parts.zip(self.targets.par_chunks(piece));
+            parts.for_each(|((out, logits), targets)| {
+                let rows = out.chunks_exact_mut(width).zip(logits.chunks_exact(width));
+                for ((out, row), target) in rows.zip(targets) {
+                    out.copy_from_slice(row);
+                    let [_, sum] = exponentials(out, 1.0);
+                    let weight = scale * narrow(target.weight);
+                    let share = weight / sum;
+                    wide(
+                        #[inline(always)]
+                        || out.iter_mut().for_each(|p| *p *= share),
+                    );
+                    for (k, q) in &target.q {
+                        out[*k] -= weight * narrow(*q);
+                    }
                 }
-            }
-            Ok(out)
+            });
+            Ok(())
         })?;
         Ok(Some(Tensor::from_vec(
-            data,
+            out,
             logits.shape(),
             logits.device(),
         )?))

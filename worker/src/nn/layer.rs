@@ -195,8 +195,34 @@ impl Layer {
             }
             None => Fused::linear(inputs, outputs, x.n * h * w, act),
         };
-        let data = x.data.apply_op3(&self.weight, &self.bias, op)?;
+        let data = op.apply(&x.data, &self.weight, &self.bias)?;
         Ok(Rows { data, n: x.n, h, w })
+    }
+}
+
+impl Layer {
+    /// A convolution on the CPU of which the taps from `seen` on, in raster
+    /// order, are masked; none if it is no plain one.
+    ///
+    /// # Errors
+    /// As for `forward`.
+    pub(super) fn forward_masked(&self, x: &Rows, seen: usize) -> Result<Option<Rows>> {
+        let Plan {
+            kind,
+            inputs,
+            outputs,
+            act,
+            ..
+        } = self.plan;
+        let (Kind::Conv(window), Some([h, w])) = (kind, self.plan.out_sides([x.h, x.w])) else {
+            return Ok(None);
+        };
+        let unfold = unfold(window, inputs, [x.h, x.w], [h, w])?;
+        let Some(op) = Fused::masked(unfold, seen, outputs, x.n, act) else {
+            return Ok(None);
+        };
+        let data = op.apply(&x.data, &self.weight, &self.bias)?;
+        Ok(Some(Rows { data, n: x.n, h, w }))
     }
 }
 

@@ -7,10 +7,11 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use super::composed;
-use super::decay::{decay, logistic};
+use super::decay::{decay, log_one_plus, logistic};
 use super::layer::{values, with_values};
 use super::narrow;
-use super::pieces::{piece, sums, zip};
+use super::pieces::{piece, total, zip};
+use super::simd::wide;
 use super::softmax::exponentials;
 
 /// Mean of (x − y)², of two tensors of one shape.
@@ -65,20 +66,14 @@ impl CustomOp2 for Pairs {
         y_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, y) = (values(x, x_layout)?, values(y, y_layout)?);
-        let sum = |value: fn(f32, f32) -> f32| {
-            sums(x.len(), 1, |range, sums| {
-                let pairs = x[range.clone()].iter().zip(&y[range]);
-                sums[0] += pairs.map(|(x, y)| value(*x, *y)).sum::<f32>();
-            })
-        };
         let sum = match self {
-            Self::Square => sum(|x, y| (x - y) * (x - y)),
-            Self::Bernoulli => sum(|x, t| {
+            Self::Square => total(x, y, |x, y| (x - y) * (x - y)),
+            Self::Bernoulli => total(x, y, |x, t| {
                 let upper = if x < 0.0 { 0.0 } else { x };
-                upper - x * t + libm::log1pf(decay(-x.abs()))
+                upper - x * t + log_one_plus(decay(-x.abs()))
             }),
         };
-        let mean = narrow(sum[0] / x.len() as f64);
+        let mean = narrow(sum / x.len() as f64);
         Ok((CpuStorage::F32(vec![mean]), Shape::from(())))
     }
 
@@ -90,20 +85,22 @@ impl CustomOp2 for Pairs {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let share = grad.to_scalar::<f32>()? / x.elem_count() as f32;
-        let gradient = |scale: f32, of: fn(f32, f32) -> f32| {
-            let data = with_values(x, |x| {
-                with_values(y, |y| Ok(zip(x, y, |x, y| scale * of(x, y))))
-            })?;
-            Tensor::from_vec(data, x.shape(), x.device())
-        };
-        Ok(match self {
-            Self::Square => {
-                let of = |scale| gradient(scale, |x, y| x - y);
-                let gx = x.track_op().then(|| of(2.0 * share)).transpose()?;
-                let gy = y.track_op().then(|| of(-2.0 * share)).transpose()?;
-                (gx, gy)
-            }
-            Self::Bernoulli => (Some(gradient(share, |x, t| logistic(x) - t)?), None),
+        let tensor = |data| Tensor::from_vec(data, x.shape(), x.device());
+        with_values(x, |values| {
+            with_values(y, |targets| {
+                let square = |scale| tensor(zip(values, targets, |x, y| scale * (x - y)));
+                Ok(match self {
+                    Self::Square => {
+                        let gx = x.track_op().then(|| square(2.0 * share)).transpose()?;
+                        let gy = y.track_op().then(|| square(-2.0 * share)).transpose()?;
+                        (gx, gy)
+                    }
+                    Self::Bernoulli => {
+                        let gx = zip(values, targets, |x, t| share * (logistic(x) - t));
+                        (Some(tensor(gx)?), None)
+                    }
+                })
+            })
         })
     }
 }
@@ -169,7 +166,11 @@ impl CustomOp1 for CrossEntropy {
                 for ((out, row), class) in rows.zip(classes) {
                     out.copy_from_slice(row);
                     let [_, sum] = exponentials(out, 1.0);
-                    out.iter_mut().for_each(|p| *p *= share / sum);
+                    let scale = share / sum;
+                    wide(
+                        #[inline(always)]
+                        || out.iter_mut().for_each(|p| *p *= scale),
+                    );
                     out[*class as usize] -= share;
                 }
             });

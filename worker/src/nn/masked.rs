@@ -5,6 +5,7 @@
 use candle_core::{Result, Tensor};
 
 use super::build::Build;
+use super::composed;
 use super::device::device;
 use super::layer::{Act, Kind, Layer, Rows, Window};
 
@@ -22,6 +23,8 @@ pub(crate) struct MaskedConv {
     layer: Layer,
     /// Ones and zeros in the shape of the weight.
     mask: Tensor,
+    /// How many taps, in raster order, are not masked.
+    seen: usize,
 }
 
 /// With an odd `kernel`; keeps height and width.
@@ -46,13 +49,18 @@ pub(crate) fn masked_conv(
     let value = |at: usize| if at / size < seen { 1.0f32 } else { 0.0 };
     let values: Vec<f32> = (0..kernel * kernel * size).map(value).collect();
     let mask = Tensor::from_vec(values, layer.weight.shape(), &device())?;
-    Ok(MaskedConv { layer, mask })
+    Ok(MaskedConv { layer, mask, seen })
 }
 
 impl MaskedConv {
     /// # Errors
     /// When the input has another number of channels.
     pub(crate) fn forward(&self, x: &Rows) -> Result<Rows> {
+        if !composed::wanted(&x.data)
+            && let Some(y) = self.layer.forward_masked(x, self.seen)?
+        {
+            return Ok(y);
+        }
         let weight = self.layer.weight.mul(&self.mask)?;
         let layer = Layer {
             weight,

@@ -16,8 +16,10 @@ mod act;
 pub(crate) mod activation;
 pub(crate) mod adam;
 pub(crate) mod attention;
+mod backward;
 pub(crate) mod batch_norm;
 pub(crate) mod build;
+mod by_site;
 pub(crate) mod composed;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
@@ -49,6 +51,7 @@ mod pointwise;
     )
 )]
 pub(crate) mod pool;
+pub(crate) mod reuse;
 pub(crate) mod rng;
 mod sides;
 mod simd;

@@ -1,13 +1,20 @@
 //! A value for each image and channel, added at all its sites:
-//! `[n·sites, c]` + `[n, c]` → `[n·sites, c]`.
+//! `[n·sites, c]` + `[n, c]` → `[n·sites, c]`, in the place of the former.
+
+use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::composed;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
+use super::reuse::{take_here, taken};
+use super::simd::wide;
+use super::{backward, composed};
 
+/// Nobody else may have `x`, and its gradient must not need its values
+/// (`reuse`).
+///
 /// # Errors
 /// When there is not a row of `each` for each image.
 pub(crate) fn add_per_image(x: &Rows, each: &Tensor) -> Result<Rows> {
@@ -20,13 +27,18 @@ pub(crate) fn add_per_image(x: &Rows, each: &Tensor) -> Result<Rows> {
         let data = composed::sites::add_per_image(&x.data, each, sites)?;
         return Ok(Rows { data, ..*x });
     }
-    let op = PerImage { sites };
-    let data = x.data.contiguous()?.apply_op2(&each.contiguous()?, op)?;
+    let op = PerImage {
+        sites,
+        values: take_here(&x.data)?,
+    };
+    let data = x.data.apply_op2(&each.contiguous()?, op)?;
     Ok(Rows { data, ..*x })
 }
 
 struct PerImage {
     sites: usize,
+    /// What is added to.
+    values: Mutex<Vec<f32>>,
 }
 
 impl CustomOp2 for PerImage {
@@ -36,28 +48,30 @@ impl CustomOp2 for PerImage {
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage,
+        _: &CpuStorage,
         x_layout: &Layout,
         each: &CpuStorage,
         each_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (images, width) = each_layout.shape().dims2()?;
-        let (x, each) = (values(x, x_layout)?, values(each, each_layout)?);
+        let each = values(each, each_layout)?;
         let image = self.sites * width;
         let piece = piece(images, image);
-        let mut y = vec![0.0; x.len()];
+        let mut y = taken(&self.values);
         let parts = y.par_chunks_mut(piece * image);
-        let parts = parts.zip(x.par_chunks(piece * image));
         let parts = parts.zip(each.par_chunks(piece * width));
-        parts.for_each(|((y, x), each)| {
-            let images = y.chunks_exact_mut(image).zip(x.chunks_exact(image));
-            for ((y, x), each) in images.zip(each.chunks_exact(width)) {
-                for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                    for ((y, x), add) in y.iter_mut().zip(x).zip(each) {
-                        *y = x + add;
+        parts.for_each(|(y, each)| {
+            wide(
+                #[inline(always)]
+                || {
+                    let images = y.chunks_exact_mut(image);
+                    for (y, each) in images.zip(each.chunks_exact(width)) {
+                        for y in y.chunks_exact_mut(width) {
+                            y.iter_mut().zip(each).for_each(|(y, add)| *y += add);
+                        }
                     }
-                }
-            }
+                },
+            );
         });
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
@@ -66,9 +80,10 @@ impl CustomOp2 for PerImage {
         &self,
         _: &Tensor,
         each: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        backward::done(y);
         let (images, width) = each.dims2()?;
         let image = self.sites * width;
         let mut sums = vec![0.0; images * width];

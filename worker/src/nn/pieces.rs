@@ -6,12 +6,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::simd::wide;
+
 /// At most so many pieces, …
 const PIECES: usize = 16;
 /// … of at least so many values each.
 const PIECE: usize = 1 << 12;
 /// Rows summed in f32 before they enter a sum in f64.
 const BLOCK: usize = 64;
+/// Values that are summed side by side.
+const LANES: usize = 16;
 
 /// How many of `items` of `size` values make a piece.
 pub(super) fn piece(items: usize, size: usize) -> usize {
@@ -19,12 +23,17 @@ pub(super) fn piece(items: usize, size: usize) -> usize {
     items.div_ceil(PIECES).max(small)
 }
 
-/// What `fill` writes for equal stretches of `x`.
-pub(super) fn map(x: &[f32], fill: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
+/// What `value` makes of each of `x`.
+pub(super) fn map(x: &[f32], value: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let piece = piece(x.len(), 1);
     let parts = out.par_chunks_mut(piece).zip(x.par_chunks(piece));
-    parts.for_each(|(out, x)| fill(x, out));
+    parts.for_each(|(out, x)| {
+        wide(
+            #[inline(always)]
+            || out.iter_mut().zip(x).for_each(|(out, x)| *out = value(*x)),
+        );
+    });
     out
 }
 
@@ -36,9 +45,14 @@ pub(super) fn zip(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32 + Sync) 
     let parts = out.par_chunks_mut(piece).zip(x.par_chunks(piece));
     let parts = parts.zip(y.par_chunks(piece));
     parts.for_each(|((out, x), y)| {
-        for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
-            *out = value(*x, *y);
-        }
+        wide(
+            #[inline(always)]
+            || {
+                for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+                    *out = value(*x, *y);
+                }
+            },
+        );
     });
     out
 }
@@ -57,7 +71,10 @@ pub(super) fn sums(
         let end = ((i + 1) * piece).min(rows);
         for start in (i * piece..end).step_by(BLOCK) {
             block.fill(0.0);
-            add(start..(start + BLOCK).min(end), &mut block);
+            wide(
+                #[inline(always)]
+                || add(start..(start + BLOCK).min(end), &mut block),
+            );
             accumulate(&mut total, &block);
         }
         total
@@ -71,6 +88,29 @@ pub(super) fn sums(
         total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
     }
     total
+}
+
+/// The sum over pairs of `x` and `y`, in f64.
+pub(super) fn total(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32 + Sync) -> f64 {
+    assert_eq!(x.len(), y.len(), "pairs");
+    let rows = x.len() / LANES;
+    let lanes = sums(
+        rows,
+        LANES,
+        #[inline(always)]
+        |range, sums| {
+            let range = range.start * LANES..range.end * LANES;
+            let rows = x[range.clone()].chunks_exact(LANES);
+            for (x, y) in rows.zip(y[range].chunks_exact(LANES)) {
+                for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+                    *sum += value(*x, *y);
+                }
+            }
+        },
+    );
+    let rest = x[rows * LANES..].iter().zip(&y[rows * LANES..]);
+    let rest: f64 = rest.map(|(x, y)| f64::from(value(*x, *y))).sum();
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// Adds f32 values to sums in f64.

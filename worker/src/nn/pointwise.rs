@@ -2,7 +2,12 @@
 //! convolutions of either kind without stride, padding and groups.
 
 use super::gemm::{Matrix, parallel};
-use super::sides::{Finish, Gradients, Side, Sides};
+use super::sides::{Finish, Gradients, Sides, Want};
+use super::workspace::Buffer;
+
+/// Up to so many rows, packing a weight the other way round costs more than
+/// turning what comes out.
+const FEW: usize = 128;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pointwise {
@@ -31,18 +36,41 @@ impl Sides for Pointwise {
         self.to_narrow(narrow, weight, finish)
     }
 
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients {
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
         let rows = self.rows(narrow);
         let x = Matrix::new(wide, rows, self.inputs);
         let g = Matrix::new(narrow, rows, self.outputs);
-        let mut gw = vec![0.0; weight.len()];
-        parallel(&mut gw, x.t(), g, |_, _| ());
-        let side = want.map(|_| {
-            let mut gx = vec![0.0; wide.len()];
+        let gw = want.weight.then(|| {
+            let mut gw = Buffer::take(weight.len());
+            parallel(&mut gw, x.t(), g, |_, _| ());
+            gw
+        });
+        let side = want.side.map(|_| {
             let w = Matrix::new(weight, self.inputs, self.outputs);
-            parallel(&mut gx, g, w.t(), |_, _| ());
+            let mut gx = vec![0.0; wide.len()];
+            if rows > FEW {
+                parallel(&mut gx, g, w.t(), |_, _| ());
+                return gx;
+            }
+            let mut turned = Buffer::take(wide.len());
+            parallel(&mut turned, w, g.t(), |_, _| ());
+            turn(&turned, rows, &mut gx);
             gx
         });
         Gradients { weight: gw, side }
+    }
+}
+
+/// `[n, rows]` → `[rows, n]`, tile by tile.
+fn turn(from: &[f32], rows: usize, to: &mut [f32]) {
+    const TILE: usize = 16;
+    let n = from.len() / rows.max(1);
+    for left in (0..n).step_by(TILE) {
+        let right = (left + TILE).min(n);
+        for (row, to) in to.chunks_exact_mut(n).enumerate() {
+            for (at, to) in (left..right).zip(&mut to[left..right]) {
+                *to = from[at * rows + row];
+            }
+        }
     }
 }

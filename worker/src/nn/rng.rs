@@ -21,6 +21,19 @@ pub(crate) fn stream(seed: u64, purpose: &str, index: u64) -> Stream {
 }
 
 impl Stream {
+    /// One of the many streams beside this one, from its start.
+    pub(crate) fn part(&self, part: u64) -> Self {
+        let mut rng = self.0.clone();
+        rng.set_stream(part + 1);
+        rng.set_word_pos(0);
+        Self(rng)
+    }
+
+    /// Uniform words.
+    pub(crate) fn fill(&mut self, words: &mut [u32]) {
+        words.iter_mut().for_each(|word| *word = self.0.next_u32());
+    }
+
     /// Uniform in (−1, 1), never 0: odd multiples of 2⁻²⁴.
     pub(crate) fn signed(&mut self) -> f32 {
         let odd = 2 * (self.0.next_u32() >> 8) + 1;

@@ -8,6 +8,7 @@
 //! of threads: work is cut by shapes alone.
 
 use super::act::Act;
+use super::workspace::Buffer;
 
 /// Bias and activation, applied by whoever writes the output.
 #[derive(Clone, Copy)]
@@ -35,9 +36,16 @@ pub(super) enum Side {
     Narrow,
 }
 
-/// Gradients of the weight, and of one side if wanted.
+/// Which gradients are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    pub(super) weight: bool,
+    /// The side of the input, whose gradient comes from the other one.
+    pub(super) side: Option<Side>,
+}
+
 pub(super) struct Gradients {
-    pub(super) weight: Vec<f32>,
+    pub(super) weight: Option<Buffer>,
     pub(super) side: Option<Vec<f32>>,
 }
 
@@ -48,8 +56,7 @@ pub(super) trait Sides: Send + Sync {
     /// A transposed convolution with its bias and activation.
     fn to_wide(&self, narrow: &[f32], weight: &[f32], finish: Finish<'_>) -> Vec<f32>;
 
-    /// The gradient of the weight when one of the sides is an input and the
-    /// other a gradient. `want` is the side of the input, whose gradient
-    /// comes from the other one.
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients;
+    /// The gradients when one of the sides is an input and the
+    /// other a gradient.
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients;
 }

@@ -2,16 +2,22 @@
 //! so that maximum and sum run on vectors; the lanes fix the order.
 
 use super::decay::decay;
+use super::simd::wide;
 
 const LANES: usize = 8;
 
 /// Writes exp(scale·(x − maximum)) over each x of a row; returns the maximum
 /// and the sum. A NaN makes all of them NaN.
 pub(super) fn exponentials(row: &mut [f32], scale: f32) -> [f32; 2] {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let top = reduce(row, f32::NEG_INFINITY, larger);
-    row.iter_mut().for_each(|x| *x = decay(scale * (*x - top)));
-    [top, reduce(row, 0.0, |a, b| a + b)]
+    wide(
+        #[inline(always)]
+        || {
+            let larger = |a: f32, b: f32| if b > a { b } else { a };
+            let top = reduce(row, f32::NEG_INFINITY, larger);
+            row.iter_mut().for_each(|x| *x = decay(scale * (*x - top)));
+            [top, reduce(row, 0.0, |a, b| a + b)]
+        },
+    )
 }
 
 #[inline(always)]

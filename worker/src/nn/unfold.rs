@@ -4,6 +4,9 @@
 
 use std::ops::Range;
 
+/// Below it, copying value by value costs less than a call.
+const SHORT: usize = 16;
+
 /// A window that slides over `[h, w, channels]` images and stops at
 /// `out_h · out_w` sites. Sizes along the two sides are `[vertical,
 /// horizontal]`.
@@ -43,7 +46,12 @@ impl Unfold {
     pub(super) fn gather(&self, images: &[f32], sites: Range<usize>, columns: &mut [f32]) {
         columns.fill(0.0);
         self.runs(sites, |at, from, len| {
-            columns[at..at + len].copy_from_slice(&images[from..from + len]);
+            let (to, from) = (&mut columns[at..at + len], &images[from..from + len]);
+            if len < SHORT {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            } else {
+                to.copy_from_slice(from);
+            }
         });
     }
 

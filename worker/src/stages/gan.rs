@@ -87,7 +87,7 @@ struct Game<'a> {
     seed: u64,
     /// `[n, pixels]`.
     images: Tensor,
-    /// What the generator made in this step, without a graph.
+    /// A copy of what the generator made in this step, without a graph.
     fakes: RefCell<Option<Tensor>>,
 }
 
@@ -114,7 +114,7 @@ impl Game<'_> {
         };
         let latents = self.latents(n, step)?;
         let fakes = self.model.net.generator.forward(&latents, train)?;
-        *self.fakes.borrow_mut() = Some(fakes.detach());
+        *self.fakes.borrow_mut() = Some(fakes.copy()?.detach());
         let verdict = self.model.net.discriminator.forward(&fakes)?;
         bce_with_logits(&verdict, &Tensor::ones((n, 1), DType::F32, &device())?)
     }

@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::gemm::{Matrix, product, product_into};
-use super::sides::{Finish, Gradients, Side, Sides};
+use super::sides::{Finish, Gradients, Side, Sides, Want};
 use super::unfold::Unfold;
 use super::workspace::Buffer;
 use filter::Filter;
@@ -26,7 +26,7 @@ use transform::Grid;
 const BLOCK: usize = 64;
 
 /// Elements of the points of both sides kept for the weight's gradient.
-const SLAB: usize = 1 << 23;
+const SLAB: usize = 1 << 22;
 
 struct Winograd<T> {
     wide: Grid,
@@ -230,25 +230,29 @@ impl<T: Tile> Sides for Winograd<T> {
         y
     }
 
-    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Option<Side>) -> Gradients {
+    fn back(&self, wide: &[f32], narrow: &[f32], weight: &[f32], want: Want) -> Gradients {
         let (wide_image, narrow_image) = (self.wide.image(), self.narrow.image());
         let (depth, channels) = (self.depth(), self.narrow.channels);
-        let weights = want.map(|_| self.weights(weight));
         let images = wide.len() / wide_image;
-        let (width, each) = match want {
+        let (width, each) = match want.side {
             None => (0, 1),
             Some(Side::Wide) => (images * wide_image, wide_image),
             Some(Side::Narrow) => (images * narrow_image, narrow_image),
         };
         let mut side = vec![0.0; width];
-        let mut sums = Buffer::take(Self::POINTS * depth * channels);
-        sums.fill(0.0);
         let block = self.block();
         let image = Self::POINTS * self.tiles() * (depth + channels);
-        let slab = (SLAB / image.max(1)).max(1).next_multiple_of(block);
+        // Beside points of the weight that are many, more images cost little,
+        // and with one slab the sums need no memory of their own.
+        let room = SLAB.max(Self::POINTS * depth * channels);
+        let slab = (room / image.max(1)).max(1).next_multiple_of(block);
+        let mut weights = want.side.map(|_| self.weights(weight));
+        let mut sums = None;
         let mut sides = side.chunks_mut(slab * each);
+        let count = images.div_ceil(slab);
         let slabs = wide.chunks(slab * wide_image);
-        for (wide, narrow) in slabs.zip(narrow.chunks(slab * narrow_image)) {
+        let slabs = slabs.zip(narrow.chunks(slab * narrow_image)).enumerate();
+        for (index, (wide, narrow)) in slabs {
             let tiles = wide.len() / wide_image * self.tiles();
             let mut wides = Buffer::take(Self::POINTS * tiles * depth);
             let mut narrows = Buffer::take(Self::POINTS * tiles * channels);
@@ -265,21 +269,39 @@ impl<T: Tile> Sides for Winograd<T> {
             let points = wide_blocks.into_par_iter().zip(narrow_blocks).zip(parts);
             inputs.zip(points).for_each(|(inputs, points)| {
                 let ((mut wides, mut narrows), side) = points;
-                transform::input::<T>(&self.wide, inputs.0, &mut wides);
-                transform::output_back::<T>(&self.narrow, inputs.1, &mut narrows);
-                match (want, &weights) {
+                if want.weight || want.side == Some(Side::Narrow) {
+                    transform::input::<T>(&self.wide, inputs.0, &mut wides);
+                }
+                if want.weight || want.side == Some(Side::Wide) {
+                    transform::output_back::<T>(&self.narrow, inputs.1, &mut narrows);
+                }
+                match (want.side, &weights) {
                     (Some(Side::Wide), Some(w)) => self.widened(&narrows, w, side),
                     (Some(Side::Narrow), Some(w)) => self.narrowed(&wides, w, side),
                     _ => {}
                 }
             });
-            self.add_weights(&wides, &narrows, tiles, &mut sums);
+            if index + 1 == count {
+                // Its memory serves the sums.
+                weights = None;
+            }
+            if want.weight {
+                let sums = sums.get_or_insert_with(|| {
+                    let mut sums = Buffer::take(Self::POINTS * depth * channels);
+                    sums.fill(0.0);
+                    sums
+                });
+                self.add_weights(&wides, &narrows, tiles, sums);
+            }
         }
-        let mut gw = vec![0.0; weight.len()];
-        filter::filter_back::<T>(self.shape(), &sums, &mut gw);
+        let gw = sums.map(|sums| {
+            let mut gw = Buffer::take(weight.len());
+            filter::filter_back::<T>(self.shape(), &sums, &mut gw);
+            gw
+        });
         Gradients {
             weight: gw,
-            side: want.map(|_| side),
+            side: want.side.map(|_| side),
         }
     }
 }

@@ -44,8 +44,12 @@ fn all(sides: &dyn Sides, u: &Unfold, narrow: usize) -> Vec<Vec<f32>> {
         sides.to_wide(&sites, &weight, finish(u.channels)),
     ];
     for want in [None, Some(Side::Wide), Some(Side::Narrow)] {
+        let want = Want {
+            weight: true,
+            side: want,
+        };
         let gradients = sides.back(&wide, &sites, &weight, want);
-        out.push(gradients.weight);
+        out.push(gradients.weight.unwrap().to_vec());
         out.extend(gradients.side);
     }
     out

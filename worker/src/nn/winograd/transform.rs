@@ -100,27 +100,33 @@ pub(super) fn input<T: Tile>(grid: &Grid, images: &[f32], points: &mut [&mut [f3
         || {
             let count = images.len() / grid.image();
             let (mut d, mut t) = ([ZERO; ROOM], [ZERO; ROOM]);
-            grid.each(count, n, |tile, channel, places| {
-                for i in 0..n {
-                    for j in 0..n {
-                        let at = places.at(i, j);
-                        d[i * n + j] = at.map_or(ZERO, |at| load(images, at + channel));
+            grid.each(
+                count,
+                n,
+                #[inline(always)]
+                |tile, channel, places| {
+                    for i in 0..n {
+                        for j in 0..n {
+                            let at = places.at(i, j);
+                            d[i * n + j] = at.map_or(ZERO, |at| load(images, at + channel));
+                        }
                     }
-                }
-                for j in 0..n {
-                    T::input(|i| d[i * n + j], |q, v| t[q * n + j] = v);
-                }
-                for q in 0..all {
-                    T::input(
-                        |j| t[q * n + j],
-                        |r, v| {
-                            let (point, phase) = place::<T>(q, r);
-                            let at = tile * width + phase * grid.channels + channel;
-                            store(points[point], at, v);
-                        },
-                    );
-                }
-            });
+                    for j in 0..n {
+                        T::input(|i| d[i * n + j], |q, v| t[q * n + j] = v);
+                    }
+                    for q in 0..all {
+                        T::input(
+                            |j| t[q * n + j],
+                            #[inline(always)]
+                            |r, v| {
+                                let (point, phase) = place::<T>(q, r);
+                                let at = tile * width + phase * grid.channels + channel;
+                                store(points[point], at, v);
+                            },
+                        );
+                    }
+                },
+            );
         },
     );
 }
@@ -134,29 +140,36 @@ pub(super) fn input_back<T: Tile>(grid: &Grid, points: &[&[f32]], images: &mut [
         || {
             let count = images.len() / grid.image();
             let mut t = [ZERO; ROOM];
-            grid.each(count, n, |tile, channel, places| {
-                for q in 0..all {
-                    T::input_back(
-                        |r| {
-                            let (point, phase) = place::<T>(q, r);
-                            let at = tile * width + phase * grid.channels + channel;
-                            load(points[point], at)
-                        },
-                        |j, v| t[q * n + j] = v,
-                    );
-                }
-                for j in 0..n {
-                    T::input_back(
-                        |q| t[q * n + j],
-                        |i, v| {
-                            if let Some(at) = places.at(i, j) {
-                                let to = &mut images[at + channel..at + channel + LANES];
-                                to.iter_mut().zip(v).for_each(|(to, v)| *to += v);
-                            }
-                        },
-                    );
-                }
-            });
+            grid.each(
+                count,
+                n,
+                #[inline(always)]
+                |tile, channel, places| {
+                    for q in 0..all {
+                        T::input_back(
+                            #[inline(always)]
+                            |r| {
+                                let (point, phase) = place::<T>(q, r);
+                                let at = tile * width + phase * grid.channels + channel;
+                                load(points[point], at)
+                            },
+                            |j, v| t[q * n + j] = v,
+                        );
+                    }
+                    for j in 0..n {
+                        T::input_back(
+                            |q| t[q * n + j],
+                            #[inline(always)]
+                            |i, v| {
+                                if let Some(at) = places.at(i, j) {
+                                    let to = &mut images[at + channel..at + channel + LANES];
+                                    to.iter_mut().zip(v).for_each(|(to, v)| *to += v);
+                                }
+                            },
+                        );
+                    }
+                },
+            );
         },
     );
 }
@@ -169,22 +182,28 @@ pub(super) fn output<T: Tile>(grid: &Grid, points: &[&[f32]], images: &mut [f32]
         || {
             let count = images.len() / grid.image();
             let mut t = [ZERO; ROOM];
-            grid.each(count, 2, |tile, channel, places| {
-                let at = tile * grid.channels + channel;
-                for q in 0..n {
-                    T::output(|r| load(points[q * n + r], at), |j, v| t[q * 2 + j] = v);
-                }
-                for j in 0..2 {
-                    T::output(
-                        |q| t[q * 2 + j],
-                        |i, v| {
-                            if let Some(at) = places.at(i, j) {
-                                store(images, at + channel, v);
-                            }
-                        },
-                    );
-                }
-            });
+            grid.each(
+                count,
+                2,
+                #[inline(always)]
+                |tile, channel, places| {
+                    let at = tile * grid.channels + channel;
+                    for q in 0..n {
+                        T::output(|r| load(points[q * n + r], at), |j, v| t[q * 2 + j] = v);
+                    }
+                    for j in 0..2 {
+                        T::output(
+                            |q| t[q * 2 + j],
+                            #[inline(always)]
+                            |i, v| {
+                                if let Some(at) = places.at(i, j) {
+                                    store(images, at + channel, v);
+                                }
+                            },
+                        );
+                    }
+                },
+            );
         },
     );
 }
@@ -197,22 +216,28 @@ pub(super) fn output_back<T: Tile>(grid: &Grid, images: &[f32], points: &mut [&m
         || {
             let count = images.len() / grid.image();
             let mut t = [ZERO; ROOM];
-            grid.each(count, 2, |tile, channel, places| {
-                let at = tile * grid.channels + channel;
-                for j in 0..2 {
-                    T::output_back(
-                        |i| {
-                            places
-                                .at(i, j)
-                                .map_or(ZERO, |at| load(images, at + channel))
-                        },
-                        |q, v| t[q * 2 + j] = v,
-                    );
-                }
-                for q in 0..n {
-                    T::output_back(|j| t[q * 2 + j], |r, v| store(points[q * n + r], at, v));
-                }
-            });
+            grid.each(
+                count,
+                2,
+                #[inline(always)]
+                |tile, channel, places| {
+                    let at = tile * grid.channels + channel;
+                    for j in 0..2 {
+                        T::output_back(
+                            #[inline(always)]
+                            |i| {
+                                places
+                                    .at(i, j)
+                                    .map_or(ZERO, |at| load(images, at + channel))
+                            },
+                            |q, v| t[q * 2 + j] = v,
+                        );
+                    }
+                    for q in 0..n {
+                        T::output_back(|j| t[q * 2 + j], |r, v| store(points[q * n + r], at, v));
+                    }
+                },
+            );
         },
     );
 }

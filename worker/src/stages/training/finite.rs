@@ -1,29 +1,18 @@
 //! What must stay finite, and where it first was not.
 
 use ablate_proto::failure::Failure;
-use candle_core::backprop::GradStore;
 use candle_core::{Result as Tensors, Tensor};
 
+use crate::nn::adam::Flaw;
 use crate::nn::params::Named;
-use crate::runner::failure::OrFail as _;
 
 /// Some of candle's ops have no gradient, silently: every parameter must have
 /// one, and a finite one.
-///
-/// # Errors
-/// Names the first parameter that has none.
-pub(super) fn check_gradients(parameters: &Named, grads: &GradStore) -> Result<(), Failure> {
-    for (name, var) in parameters {
-        let Some(grad) = grads.get(var) else {
-            let why = format!("{name} has no gradient: the loss does not reach it");
-            return Err(Failure::bug(why));
-        };
-        if !largest(grad).or_bug("checking gradients")?.is_finite() {
-            let why = format!("the gradient of {name} is not finite in the first step");
-            return Err(Failure::bug(why));
-        }
-    }
-    Ok(())
+pub(super) fn failure(name: &str, flaw: Flaw) -> Failure {
+    Failure::bug(match flaw {
+        Flaw::Missing => format!("{name} has no gradient: the loss does not reach it"),
+        Flaw::NotFinite => format!("the gradient of {name} is not finite in the first step"),
+    })
 }
 
 /// Where a loss that is not finite comes from, as far as parameters tell.
@@ -70,6 +59,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::nn::adam::Adam;
 
     fn named(values: &[(&str, [f32; 2])]) -> Named {
         let var = |values: &[f32; 2]| Var::new(values, &Device::Cpu).unwrap();
@@ -95,8 +85,11 @@ mod tests {
         let parameters = named(&[("a", [1.0, 2.0]), ("b", [1.0, 0.0])]);
         let [a, b] = [0, 1].map(|i: usize| parameters[i].1.as_tensor());
         let check = |loss: Tensor| {
-            let grads = loss.backward().unwrap();
-            check_gradients(&parameters, &grads).map_err(|f| f.cause)
+            let mut adam = Adam::new(&parameters).unwrap();
+            match adam.descend(1, 0.0, &parameters, &loss, true).unwrap() {
+                Some((index, flaw)) => Err(failure(&parameters[index].0, flaw).cause),
+                None => Ok(()),
+            }
         };
         assert_eq!(check((a + b).unwrap().sum_all().unwrap()), Ok(()));
         let without = check(a.sum_all().unwrap()).unwrap_err();

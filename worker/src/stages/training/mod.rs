@@ -195,13 +195,15 @@ impl<'a> Player<'a> {
             let why = format!("the {name} is {value} at step {}: {place}", step + 1);
             return Err(Failure::bug(why));
         }
-        let grads = loss.backward().or_bug(&doing())?;
-        if !checked {
-            finite::check_gradients(parameters, &grads)?;
-        }
         let rate = plan.learning_rate * plan.schedule.factor(step, plan.steps);
-        let updated = self.adam.step(step + 1, rate, parameters, &grads);
-        updated.or_bug("updating parameters")
+        let flaw = self
+            .adam
+            .descend(step + 1, rate, parameters, &loss, !checked)
+            .or_bug(&doing())?;
+        match flaw {
+            Some((index, flaw)) => Err(finite::failure(&parameters[index].0, flaw)),
+            None => Ok(()),
+        }
     }
 
     fn row(&self) -> MetricRow {

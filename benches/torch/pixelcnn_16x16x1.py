@@ -1,0 +1,3 @@
+from pixelcnn import pixelcnn
+
+pixelcnn(side=16, bits=1)

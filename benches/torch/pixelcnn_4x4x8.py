@@ -1,0 +1,3 @@
+from pixelcnn import pixelcnn
+
+pixelcnn(side=4, bits=8)
