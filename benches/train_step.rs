@@ -7,7 +7,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use ablate_worker::bench::{MODELS, Model, model};
+use ablate_worker::bench::{MODELS, Model, compute_here, model};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
@@ -86,11 +86,12 @@ fn options(arguments: &[String]) -> Result<Options> {
     Ok(options)
 }
 
-/// Measures one model in this process: `MODEL STEPS`.
+/// Measures one model in this process: `MODEL STEPS THREADS`.
 fn child(arguments: &[String]) -> Result<()> {
-    let [name, steps] = arguments else {
-        bail!("--child takes a model and a number of steps");
+    let [name, steps, threads] = arguments else {
+        bail!("--child takes a model, a number of steps and of threads");
     };
+    compute_here(threads.parse().context("reading the threads")?);
     let model = model(name)?;
     let steps: u64 = steps.parse().context("reading the steps")?;
     let mut training = model.build()?;
@@ -136,7 +137,7 @@ fn compare(options: &Options) -> Result<()> {
             let (mut ours, mut peer) = (None, None);
             for _ in 0..options.rounds {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["--child", model.name, &steps]);
+                command.args(["--child", model.name, &steps, &threads]);
                 command.env("RAYON_NUM_THREADS", &threads);
                 ours = Some(run(&mut command)?.better(ours));
                 let Ok(python) = &python else { continue };

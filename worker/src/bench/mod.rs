@@ -86,6 +86,12 @@ pub fn model(name: &str) -> Result<&'static Model> {
     Ok(model)
 }
 
+/// Makes the thread that calls this one of `threads` that compute, as a
+/// runner's is.
+pub fn compute_here(threads: usize) {
+    crate::runner::compute_here(threads);
+}
+
 /// Parameters with their optimiser.
 struct Optimised {
     named: Named,

@@ -38,15 +38,6 @@ pub(crate) mod within {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// `f` for another thread, with the device of this one.
-    pub(crate) fn carried<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
-        let device = current();
-        move || {
-            CURRENT.set(device);
-            f()
-        }
-    }
-
     /// What `f` gives when this thread's tensors go to `device`.
     #[cfg(feature = "cuda")]
     pub(crate) fn run<T>(device: Device, f: impl FnOnce() -> T) -> T {

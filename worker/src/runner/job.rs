@@ -1,10 +1,9 @@
-//! One job from start to end, in a thread of its own: graphs need a large
-//! stack, and a panic shall cost the job alone.
+//! One job from start to end; a panic costs the job alone.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ablate_proto::artifact::MetricRow;
@@ -13,9 +12,6 @@ use ablate_proto::failure::Failure;
 use super::context::{Context, Report};
 use super::protocol::{FromRunner, Job};
 use crate::stages;
-
-/// candle walks its graphs by recursion.
-const STACK: usize = 256 << 20;
 
 /// Where the last panic happened; its message comes with the payload.
 static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
@@ -48,14 +44,9 @@ pub(crate) fn run(
         let metrics = run(&mut context)?;
         Ok((metrics, context.resumed_from()))
     };
-    #[cfg(test)]
-    let stage = crate::nn::composed::forced::carried(crate::nn::device::within::carried(stage));
-    let result = thread::Builder::new()
-        .name("stage".to_owned())
-        .stack_size(STACK)
-        .spawn(stage)
-        .map_err(|e| Failure::transient(format!("starting a thread for the stage: {e}")))
-        .and_then(|thread| thread.join().unwrap_or_else(|panic| Err(panicked(&*panic))));
+    // Nothing that the stage has changed is looked at after a panic.
+    let result = catch_unwind(AssertUnwindSafe(stage));
+    let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
     let seconds = started.elapsed().as_secs_f64();
     last_message(attempt, seconds, result)
 }

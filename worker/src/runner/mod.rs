@@ -46,14 +46,40 @@ impl Default for RunnerSettings {
 /// version.
 const BAD_MESSAGE: i32 = 2;
 
+/// candle walks its graphs by recursion.
+const STACK: usize = 256 << 20;
+
 /// Runs jobs until standard input closes, and then ends the process at once.
 #[must_use]
 pub fn main(settings: &RunnerSettings) -> ExitCode {
-    let threads = settings.threads.max(1);
+    let settings = settings.clone();
+    let stages = thread::Builder::new()
+        .name("stages".to_owned())
+        .stack_size(STACK)
+        .spawn(move || serve(&settings));
+    match stages.map(thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(_)) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!(%error, "a thread for the stages could not be started");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes the thread that calls this one of `threads` for tensor work. What it
+/// computes on several then begins in itself: handing each operation to others
+/// and waiting for them would cost small ones more than they take.
+pub(crate) fn compute_here(threads: usize) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    if let Err(error) = pool.build_global() {
+    if let Err(error) = pool.use_current_thread().build_global() {
         tracing::warn!(%error, "the thread pool keeps its size");
     }
+}
+
+fn serve(settings: &RunnerSettings) -> ExitCode {
+    let threads = settings.threads.max(1);
+    compute_here(threads);
     let device = match settings.gpu.as_deref().map(devices::open) {
         None => "cpu".to_owned(),
         Some(Ok(device)) => device,

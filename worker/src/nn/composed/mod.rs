@@ -59,16 +59,6 @@ pub(crate) mod forced {
         ON.get()
     }
 
-    /// `f` for another thread, where layers are composed if they are in this
-    /// one.
-    pub(crate) fn carried<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
-        let on = ON.get();
-        move || {
-            ON.set(on);
-            f()
-        }
-    }
-
     /// What `f` gives when this thread's layers are composed.
     pub(crate) fn run<T>(f: impl FnOnce() -> T) -> T {
         ON.set(true);
