@@ -231,6 +231,9 @@ mod tests {
         let grace = file("[worker]\ngrace_seconds = -1.0\n");
         let refused = load_from(&[grace.path().to_owned()], &[], &[]).unwrap_err();
         assert!(refused.to_string().contains("grace_seconds"), "{refused}");
+        let hang = file("[worker]\nhang_seconds = 0.0\n");
+        let refused = load_from(&[hang.path().to_owned()], &[], &[]).unwrap_err();
+        assert!(refused.to_string().contains("hang_seconds"), "{refused}");
         let negative = file("[coordinator]\nlease_ms = -1\n");
         assert!(load_from(&[negative.path().to_owned()], &[], &[]).is_err());
     }

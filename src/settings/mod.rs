@@ -130,7 +130,6 @@ impl Settings {
         for (key, seconds) in [
             ("worker.grace_seconds", self.worker.grace_seconds),
             ("worker.checkpoint_seconds", self.worker.checkpoint_seconds),
-            ("worker.hang_seconds", self.worker.hang_seconds),
         ] {
             if !(0.0..=MOST_SECONDS).contains(&seconds) {
                 return Err((
@@ -138,6 +137,12 @@ impl Settings {
                     format!("is {seconds}; 0 to {MOST_SECONDS} is possible"),
                 ));
             }
+        }
+        // Less would end tasks that have hardly begun.
+        let hang = self.worker.hang_seconds;
+        if !(1.0..=MOST_SECONDS).contains(&hang) {
+            let why = format!("is {hang}; 1 to {MOST_SECONDS} is possible");
+            return Err(("worker.hang_seconds", why));
         }
         Ok(())
     }
