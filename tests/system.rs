@@ -14,6 +14,10 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/s3.rs"]
+mod s3;
 mod support;
+#[path = "system/takeover.rs"]
+mod takeover;
 #[path = "system/weights.rs"]
 mod weights;

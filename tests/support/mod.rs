@@ -15,6 +15,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// A folder to work in, with the store, scratch and reports below it.
 pub(crate) struct Site {
     folder: TempDir,
+    /// What `--store` is given.
+    store: String,
+    /// Variables that every process gets.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// A child that does not outlive the test.
@@ -28,6 +32,10 @@ impl Drop for Process {
 }
 
 impl Process {
+    pub(crate) fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -64,8 +72,18 @@ pub(crate) struct Coordinator {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::with_store("store", Vec::new())
+    }
+
+    /// With another store, and what processes need in order to use it.
+    pub(crate) fn with_store(store: &str, variables: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder }
+        let store = store.to_owned();
+        Self {
+            folder,
+            store,
+            variables,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -86,6 +104,7 @@ impl Site {
             .env("HOME", self.path())
             .env("XDG_CONFIG_HOME", self.path())
             .env("ABLATE__WORKER__SCRATCH", self.path().join("scratch"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -122,7 +141,7 @@ impl Site {
             "coordinator",
             "--json",
             "--store",
-            "store",
+            &self.store,
             "--listen",
             listen,
         ];

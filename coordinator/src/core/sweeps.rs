@@ -45,8 +45,12 @@ impl Core {
             same: BTreeMap::new(),
             end: End::NotYet,
         };
+        let before: BTreeSet<TaskKey> = before.into_iter().collect();
         for task in &submission.tasks {
             sweep.tasks.push(task.key);
+            if !before.contains(&task.key) {
+                self.doubt(task);
+            }
             self.adopt(id, task);
             let state = &self.tasks[&task.key].state;
             *sweep.counts.of(state.public()) += 1;
@@ -60,21 +64,34 @@ impl Core {
         self.requeue_all(id);
     }
 
+    /// The result of a task that no sweep named for a while may have been
+    /// removed since: it is not done until a worker has found it.
+    fn doubt(&mut self, task: &Task) {
+        let forgotten = self.tasks.get(&task.key).is_some_and(|entry| {
+            entry.in_sweeps.is_empty() && matches!(entry.state, State::Done { .. })
+        });
+        if forgotten {
+            let fresh = self.fresh(task);
+            self.set_state(task.key, fresh);
+        }
+    }
+
+    /// Where a task stands that was not tried yet.
+    fn fresh(&self, task: &Task) -> State {
+        let done = |key| {
+            let parent = self.tasks.get(key).map(|e| &e.state);
+            matches!(parent, Some(State::Done { .. }))
+        };
+        match task.inputs.iter().filter(|i| !done(&i.task)).count() {
+            0 => State::Ready,
+            missing => State::Waiting { missing },
+        }
+    }
+
     /// Adds a task, or another claim on one that is known. What failed or
     /// was cancelled before gets another chance.
     pub(super) fn adopt(&mut self, sweep: &SweepId, task: &Task) {
-        let missing = task
-            .inputs
-            .iter()
-            .filter(|input| {
-                let parent = self.tasks.get(&input.task).map(|e| &e.state);
-                !matches!(parent, Some(State::Done { .. }))
-            })
-            .count();
-        let fresh = match missing {
-            0 => State::Ready,
-            missing => State::Waiting { missing },
-        };
+        let fresh = self.fresh(task);
         if let Some(entry) = self.tasks.get_mut(&task.key) {
             if !matches!(entry.state, State::Done { .. }) {
                 entry.failures.clear();
@@ -97,7 +114,10 @@ impl Core {
         let claim = BTreeSet::from([sweep.clone()]);
         let entry = TaskEntry {
             task: task.clone(),
-            state: State::Waiting { missing },
+            // Queued below, when it is known.
+            state: State::Waiting {
+                missing: task.inputs.len(),
+            },
             attempts: 0,
             failures: BTreeMap::new(),
             last_failure: None,
