@@ -3,6 +3,7 @@
 
 pub mod core;
 mod driver;
+mod outcomes;
 mod performer;
 mod policy;
 mod rpc;
