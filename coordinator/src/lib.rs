@@ -1,6 +1,7 @@
 //! The coordinator: plans sweeps, leases tasks to workers, keeps the truth.
 //! Knows nothing of what a stage computes.
 
+mod connection;
 pub mod core;
 mod driver;
 mod outcomes;
