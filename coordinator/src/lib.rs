@@ -3,9 +3,11 @@
 
 #[cfg(test)]
 mod bent_store;
+mod connection;
 pub mod core;
 mod driver;
 pub mod gc;
+mod outcomes;
 mod performer;
 mod policy;
 pub mod probe;

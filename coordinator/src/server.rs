@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_proto::current::Current;
+use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use uuid::Uuid;
 
+use crate::connection::Connection;
 use crate::core::{Core, CoreSettings};
 use crate::driver::Driver;
 use crate::probe::{self, Probe, ProbeError};
@@ -31,7 +34,8 @@ pub struct Settings {
     pub probe: Option<Probe>,
     /// How often this coordinator says in the store that it lives.
     pub beat: Duration,
-    /// Where others reach it, as `host:port`; by default where it listens.
+    /// Where others reach it, as `host:port`; by default where it listens,
+    /// if that is known.
     pub advertise: Option<String>,
 }
 
@@ -63,11 +67,8 @@ pub enum ServeError {
     State(#[from] StateError),
     #[error(transparent)]
     Beat(#[from] BeatError),
-    #[error("serving on {address} failed: {source}")]
-    Transport {
-        address: SocketAddr,
-        source: tonic::transport::Error,
-    },
+    #[error("serving failed: {0}")]
+    Transport(tonic::transport::Error),
     #[error("the listener has no address: {0}")]
     Listener(std::io::Error),
 }
@@ -92,23 +93,50 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
-    settings.core.validate().map_err(ServeError::Settings)?;
     let address = listener.local_addr().map_err(ServeError::Listener)?;
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let mut settings = settings;
+    let advertise = settings.advertise.take();
+    settings.advertise = advertise.or_else(|| Some(address.to_string()));
+    let ready = || {
+        tracing::info!(%address, "listening");
+        ready(address);
+    };
+    serve_on(settings, store, incoming, stop, ready).await
+}
+
+/// The same on connections from anywhere: no other limits than the service's
+/// own, and nothing is asked of who connects.
+///
+/// # Errors
+/// As [`serve`]; the stream ends or fails.
+pub async fn serve_on<IO>(
+    settings: Settings,
+    store: Arc<dyn ObjectStore>,
+    incoming: impl Stream<Item = std::io::Result<IO>> + Send + 'static,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) -> Result<(), ServeError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    settings.core.validate().map_err(ServeError::Settings)?;
     if let Some(probe) = settings.probe {
         probe_store(&settings.core.store, &store, probe).await?;
     }
     let (state, facts) = State::open(store.clone(), settings.flush).await?;
-    let beat = Beat::begin(
-        store.clone(),
-        current(&settings, address, &state, &store).await?,
-    );
+    let beat = Beat::begin(store.clone(), current(&settings, &state, &store).await?);
     let beat = beat.await?;
     let known = facts.len();
     let core = Core::recover(settings.core, facts);
-    tracing::info!(%address, facts = known, tasks = core.task_count(), "coordinator ready");
+    tracing::info!(
+        facts = known,
+        tasks = core.task_count(),
+        "coordinator ready"
+    );
 
     // The service goes when the driver does, and the other way round.
     let down = stop.child_token();
@@ -117,7 +145,7 @@ pub async fn serve(
     let beat = tokio::spawn(beat.run(down.clone()));
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
     let service = Service::new(handle, Submitter::new(store));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming.map(|io| io.map(Connection::new));
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
@@ -126,7 +154,7 @@ pub async fn serve(
         .serve_with_incoming_shutdown(incoming, down.clone().cancelled_owned());
     drop(service);
     let server = tokio::spawn(server);
-    ready(address);
+    ready();
     let fenced = async {
         let closed = closed.await;
         // The driver would notice with its next write, if there ever is one.
@@ -150,7 +178,7 @@ pub async fn serve(
     // Sessions are streams without an end of their own: they are cut.
     let cut = tokio::time::timeout(Duration::from_millis(200), server);
     if let Ok(Ok(Err(source))) = cut.await {
-        return Err(ServeError::Transport { address, source });
+        return Err(ServeError::Transport(source));
     }
     Ok(ended?)
 }
@@ -158,7 +186,6 @@ pub async fn serve(
 /// What the store is to say of this coordinator.
 async fn current(
     settings: &Settings,
-    address: SocketAddr,
     state: &State,
     store: &Arc<dyn ObjectStore>,
 ) -> Result<Current, ServeError> {
@@ -168,10 +195,7 @@ async fn current(
     Ok(Current {
         epoch,
         id: Uuid::new_v4().to_string(),
-        address: settings
-            .advertise
-            .clone()
-            .unwrap_or_else(|| address.to_string()),
+        address: settings.advertise.clone().unwrap_or_default(),
         beat: 0,
         every_ms: u64::try_from(settings.beat.as_millis()).unwrap_or(u64::MAX),
         stopped: false,

@@ -67,16 +67,6 @@ impl Submitter {
         let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
         let path = Path::from(layout::plan(&plan.sweep));
         gc::let_pass(&self.store, &path, &wanted).await?;
-        // How an earlier submission ended says nothing of this one. If there
-        // is none, there is nothing to delete.
-        let outcome = Path::from(layout::outcome(&plan.sweep));
-        if let Err(error) = self.store.delete(&outcome).await
-            && !matches!(error, object_store::Error::NotFound { .. })
-        {
-            let path = outcome.to_string();
-            let source = error;
-            return Err(SubmitError::Store { path, source });
-        }
         Ok(submission(plan))
     }
 

@@ -62,6 +62,7 @@ impl Core {
             self.requeue(key);
         }
         self.requeue_all(id);
+        self.effects.push(Effect::ForgetOutcome(id.clone()));
     }
 
     /// The result of a task that no sweep named for a while may have been

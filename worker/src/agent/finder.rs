@@ -48,7 +48,8 @@ impl Finder {
     pub(super) async fn elsewhere(&self, desperate: bool) -> Option<String> {
         let current = self.look().await?;
         let newer = current.epoch > self.served_by.load(Ordering::Relaxed);
-        ((newer || desperate) && !current.stopped).then_some(current.address)
+        let there = !current.stopped && !current.address.is_empty();
+        ((newer || desperate) && there).then_some(current.address)
     }
 
     async fn look(&self) -> Option<Current> {

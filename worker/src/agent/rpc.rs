@@ -17,6 +17,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::finder::Finder;
 use super::lease::Lease;
+use crate::dial::Dial;
 
 /// Messages that wait for the network.
 const QUEUE: usize = 1024;
@@ -106,6 +107,7 @@ impl Link {
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     endpoint: Endpoint,
+    dial: Dial,
     lease: Arc<Lease>,
     /// Where to look for another coordinator, once the store is known.
     finder: Option<Finder>,
@@ -126,10 +128,15 @@ pub(super) enum ConnectError {
 }
 
 impl Connector {
-    pub(super) fn new(address: String, lease: Arc<Lease>) -> Result<Self, tonic::transport::Error> {
+    pub(super) fn new(
+        address: String,
+        dial: Dial,
+        lease: Arc<Lease>,
+    ) -> Result<Self, tonic::transport::Error> {
         let endpoint = endpoint(address)?;
         Ok(Self {
             endpoint,
+            dial,
             lease,
             finder: None,
         })
@@ -192,7 +199,8 @@ impl Connector {
             Some(finder) if tries % 2 == 1 => finder.elsewhere(tries > DESPERATE).await,
             Some(_) | None => None,
         };
-        let url = newer.map(|address| format!("http://{address}"));
+        let scheme = self.endpoint.uri().scheme_str().unwrap_or("http");
+        let url = newer.map(|address| format!("{scheme}://{address}"));
         match url.map(|url| (endpoint(url.clone()), url)) {
             Some((Ok(newer), url)) => {
                 tracing::info!(coordinator = url, "another coordinator serves the store");
@@ -207,7 +215,7 @@ impl Connector {
     }
 
     async fn open(&self, endpoint: Endpoint, hello: Hello) -> Result<Link, LinkError> {
-        let channel = endpoint.connect().await;
+        let channel = self.dial.connect(&endpoint).await;
         let channel = channel.map_err(|e| LinkError::Lost(innermost(&e)))?;
         let (tx, rx) = mpsc::channel(QUEUE);
         let number = self.lease.connecting();
@@ -257,7 +265,6 @@ impl Connector {
 fn endpoint(url: String) -> Result<Endpoint, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url)?
         .connect_timeout(TRY)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
