@@ -45,12 +45,8 @@ impl Core {
             same: BTreeMap::new(),
             end: End::NotYet,
         };
-        let before: BTreeSet<TaskKey> = before.into_iter().collect();
         for task in &submission.tasks {
             sweep.tasks.push(task.key);
-            if !before.contains(&task.key) {
-                self.doubt(task);
-            }
             self.adopt(id, task);
             let state = &self.tasks[&task.key].state;
             *sweep.counts.of(state.public()) += 1;
@@ -65,15 +61,31 @@ impl Core {
         self.effects.push(Effect::ForgetOutcome(id.clone()));
     }
 
-    /// The result of a task that no sweep named for a while may have been
-    /// removed since: it is not done until a worker has found it.
-    fn doubt(&mut self, task: &Task) {
-        let forgotten = self.tasks.get(&task.key).is_some_and(|entry| {
-            entry.in_sweeps.is_empty() && matches!(entry.state, State::Done { .. })
-        });
-        if forgotten {
-            let fresh = self.fresh(task);
-            self.set_state(task.key, fresh);
+    /// Those of the tasks that are done but that no sweep names: their results
+    /// may have been removed.
+    pub fn unnamed(&self, keys: &[TaskKey]) -> Vec<TaskKey> {
+        let unnamed = |key: &&TaskKey| {
+            self.tasks.get(*key).is_some_and(|entry| {
+                entry.in_sweeps.is_empty() && matches!(entry.state, State::Done { .. })
+            })
+        };
+        keys.iter().filter(unnamed).copied().collect()
+    }
+
+    pub(super) fn results_gone(&mut self, now: Now, keys: &[TaskKey]) {
+        let gone = self.unnamed(keys);
+        if !gone.is_empty() {
+            self.record(now, Fact::ResultsGone(gone));
+        }
+    }
+
+    /// Parents come before children.
+    pub(super) fn apply_results_gone(&mut self, keys: &[TaskKey]) {
+        for key in keys {
+            if let Some(entry) = self.tasks.get(key) {
+                let fresh = self.fresh(&entry.task);
+                self.set_state(*key, fresh);
+            }
         }
     }
 
