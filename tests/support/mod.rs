@@ -33,6 +33,10 @@ impl Process {
         self.0.wait().unwrap();
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill")
             .args([&format!("-{signal}"), &self.0.id().to_string()])

@@ -4,6 +4,8 @@
 //! a write before the store has it. A newer coordinator on the same store
 //! fences this one off; every later write then ends in [`StateError::Fenced`].
 
+mod flusher;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use slatedb::config::{PutOptions, WriteOptions};
 use slatedb::{CloseReason, Db, ErrorKind, Settings, WriteBatch, WriteHandle};
 
 use crate::core::Fact;
+use flusher::Flusher;
 
 const FACTS: &str = "fact/";
 const VERSION_KEY: &str = "version";
@@ -45,12 +48,16 @@ pub enum StateError {
 
 /// The log of facts.
 pub(crate) struct State {
-    db: Db,
+    db: Arc<Db>,
+    flusher: Arc<Flusher>,
     next: u64,
 }
 
 /// A batch on its way to the store.
-pub(crate) struct Written(WriteHandle);
+pub(crate) struct Written {
+    handle: WriteHandle,
+    flusher: Arc<Flusher>,
+}
 
 impl State {
     /// Opens the state and fences off whoever had it open before.
@@ -59,7 +66,9 @@ impl State {
         flush: Duration,
     ) -> Result<(Self, Vec<Fact>), StateError> {
         let settings = Settings {
-            flush_interval: Some(flush),
+            // Written out when somebody waits for it (see `Flusher`), so that
+            // an idle coordinator does nothing.
+            flush_interval: None,
             ..Settings::default()
         };
         let db = Db::builder(layout::STATE, store)
@@ -67,7 +76,13 @@ impl State {
             .build()
             .await
             .map_err(|e| error("opening", e))?;
-        let mut state = Self { db, next: 0 };
+        let db = Arc::new(db);
+        let flusher = Arc::new(Flusher::new(db.clone(), flush));
+        let mut state = Self {
+            db,
+            flusher,
+            next: 0,
+        };
         state.check_version().await?;
         let facts = state.read_all().await?;
         Ok((state, facts))
@@ -83,7 +98,7 @@ impl State {
             None => {
                 let written = self.db.put(VERSION_KEY, VERSION.to_string()).await;
                 let written = written.map_err(|e| error("writing", e))?;
-                Written(written).durable().await
+                self.written(written).durable().await
             }
             Some(bytes) if bytes == VERSION.to_string().as_bytes() => Ok(()),
             Some(bytes) => Err(StateError::Version {
@@ -128,8 +143,13 @@ impl State {
         self.db
             .write_with_options(batch, &WriteOptions::default())
             .await
-            .map(Written)
+            .map(|handle| self.written(handle))
             .map_err(|e| error("writing", e))
+    }
+
+    fn written(&self, handle: WriteHandle) -> Written {
+        let flusher = self.flusher.clone();
+        Written { handle, flusher }
     }
 
     pub(crate) async fn close(&self) -> Result<(), StateError> {
@@ -138,9 +158,16 @@ impl State {
 }
 
 impl Written {
-    /// Waits until the store has the batch.
+    /// Waits until the store has the batch; writes it out, and whatever else
+    /// is waiting by then.
     pub(crate) async fn durable(&self) -> Result<(), StateError> {
-        let done = self.0.await_durable().await;
+        tokio::select! {
+            biased;
+            done = self.handle.await_durable() => return done.map_err(|e| error("writing", e)),
+            () = std::future::ready(()) => {}
+        }
+        self.flusher.flush().await?;
+        let done = self.handle.await_durable().await;
         done.map_err(|e| error("writing", e))
     }
 }
