@@ -86,7 +86,7 @@ impl World {
                 Effect::Send(worker, ToWorker::Assign { attempt, .. }) => {
                     self.running.push_back((worker, attempt));
                 }
-                Effect::Send(..) | Effect::StoreOutcome(_) => {}
+                Effect::Send(..) | Effect::StoreOutcome(_) | Effect::ForgetOutcome(_) => {}
             }
         }
     }

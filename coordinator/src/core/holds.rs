@@ -7,7 +7,7 @@ use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::status::Hold;
 
 use super::tables::{End, State, Sweep, TaskEntry, TaskIx};
-use super::{Core, Fact, Now};
+use super::{Core, Effect, Fact, Now};
 
 /// So many tasks that failed the same way are no accident.
 const SAME_FAILURES: u32 = 5;
@@ -120,6 +120,7 @@ impl Core {
         sweep.ended.retain(|ix| tasks[*ix].state.is_terminal());
         self.queue_sweep(at);
         self.ending.push(at);
+        self.effects.push(Effect::ForgetOutcome(id.clone()));
     }
 
     fn deserves_retry(&self, ix: TaskIx, class: Option<super::FailureClass>) -> bool {

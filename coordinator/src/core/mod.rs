@@ -98,6 +98,8 @@ pub enum Effect {
     Send(WorkerId, ToWorker),
     /// All tasks of a sweep have ended: write down how.
     StoreOutcome(SweepId),
+    /// It goes on: how it ended earlier says nothing any more.
+    ForgetOutcome(SweepId),
 }
 
 /// Reports that were refused, by what was wrong with them.
@@ -169,6 +171,10 @@ impl Core {
         core.ending = core.sweeps.places().collect();
         let claim_until = core.settings.reclaim();
         core.workers.change_all(|w| w.deadline = claim_until);
+        // It may have been killed before it could.
+        let open = core.sweeps.iter().filter(|(_, s)| !s.all_ended());
+        let forget = open.map(|(id, _)| Effect::ForgetOutcome(id.clone()));
+        core.effects = forget.collect();
         core
     }
 

@@ -61,6 +61,8 @@ impl Core {
         self.sweeps[at].tasks = tasks;
         self.queue_sweep(at);
         self.ending.push(at);
+        let id = submission.sweep.clone();
+        self.effects.push(Effect::ForgetOutcome(id));
     }
 
     /// A sweep is submitted anew: its tasks are others' alone, and those that

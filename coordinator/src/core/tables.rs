@@ -411,7 +411,6 @@ impl Sweeps {
     }
 
     /// By name.
-    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&SweepId, &Sweep)> {
         self.by_id.iter().map(|(id, ix)| (id, &self[*ix]))
     }
