@@ -4,6 +4,7 @@
 //! a write before the store has it. A newer coordinator on the same store
 //! fences this one off; every later write then ends in [`StateError::Fenced`].
 
+mod codec;
 mod flusher;
 
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use flusher::Flusher;
 const FACTS: &str = "fact/";
 const VERSION_KEY: &str = "version";
 /// Format of the stored facts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The format before, which is read, and called [`VERSION`] from then on.
+const VERSION_BEFORE: &[u8] = b"1";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -95,15 +98,15 @@ impl State {
             .await
             .map_err(|e| error("reading", e))?;
         match found {
-            None => {
+            Some(bytes) if bytes == VERSION.to_string().as_bytes() => Ok(()),
+            Some(bytes) if bytes != VERSION_BEFORE => Err(StateError::Version {
+                found: String::from_utf8_lossy(&bytes).chars().take(20).collect(),
+            }),
+            None | Some(_) => {
                 let written = self.db.put(VERSION_KEY, VERSION.to_string()).await;
                 let written = written.map_err(|e| error("writing", e))?;
                 self.written(written).durable().await
             }
-            Some(bytes) if bytes == VERSION.to_string().as_bytes() => Ok(()),
-            Some(bytes) => Err(StateError::Version {
-                found: String::from_utf8_lossy(&bytes).chars().take(20).collect(),
-            }),
         }
     }
 
@@ -123,9 +126,7 @@ impl State {
             if row.key != expected.as_bytes() {
                 return Err(corrupt("it is missing".to_owned()));
             }
-            let batch: Vec<Fact> =
-                serde_json::from_slice(&row.value).map_err(|e| corrupt(e.to_string()))?;
-            facts.extend(batch);
+            facts.extend(codec::decode(&row.value).map_err(corrupt)?);
             self.next += 1;
         }
         Ok(facts)
@@ -133,10 +134,7 @@ impl State {
 
     /// Appends a batch of facts, atomically.
     pub(crate) async fn append(&mut self, facts: &[Fact]) -> Result<Written, StateError> {
-        let value = serde_json::to_vec(facts).map_err(|e| StateError::Corrupt {
-            index: self.next,
-            why: e.to_string(),
-        })?;
+        let value = codec::encode(facts);
         let mut batch = WriteBatch::new();
         batch.put_with_options(key(self.next).as_bytes(), &value, &PutOptions::default());
         self.next += 1;
