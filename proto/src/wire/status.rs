@@ -224,6 +224,7 @@ impl From<status::ClusterStatus> for super::StatusReply {
         Self {
             sweeps: cluster.sweeps.into_iter().map(Into::into).collect(),
             workers: cluster.workers.into_iter().map(Into::into).collect(),
+            refused: cluster.refused,
         }
     }
 }
@@ -237,6 +238,7 @@ impl TryFrom<super::StatusReply> for status::ClusterStatus {
         Ok(Self {
             sweeps: sweeps?,
             workers: workers?,
+            refused: wire.refused,
         })
     }
 }
