@@ -178,6 +178,7 @@ impl Sweeps for Service {
         let cluster = ClusterStatus {
             sweeps: vec![status],
             workers: cluster.workers,
+            refused: cluster.refused,
         };
         Ok(Response::new(cluster.into()))
     }
