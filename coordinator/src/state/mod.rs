@@ -4,6 +4,7 @@
 //! a write before the store has it. A newer coordinator on the same store
 //! fences this one off; every later write then ends in [`StateError::Fenced`].
 
+mod certain;
 mod codec;
 mod flusher;
 
@@ -16,10 +17,13 @@ use slatedb::config::{PutOptions, WriteOptions};
 use slatedb::{CloseReason, Db, ErrorKind, Settings, WriteBatch, WriteHandle};
 
 use crate::core::Fact;
+use certain::Certain;
 use flusher::Flusher;
 
 const FACTS: &str = "fact/";
 const VERSION_KEY: &str = "version";
+/// Of the coordinator that took the state over last.
+const EPOCH_KEY: &str = "epoch";
 /// Format of the stored facts.
 const VERSION: u32 = 2;
 /// The format before, which is read, and called [`VERSION`] from then on.
@@ -47,6 +51,16 @@ pub enum StateError {
          or a newer release wrote it; nothing was changed"
     )]
     Corrupt { index: u64, why: String },
+    #[error("the state says that the last coordinator's epoch was {0:?}: the store is damaged")]
+    Epoch(String),
+}
+
+/// Why a database closed without being asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    Fenced,
+    /// The next write says why.
+    Otherwise,
 }
 
 /// The log of facts.
@@ -74,7 +88,7 @@ impl State {
             flush_interval: None,
             ..Settings::default()
         };
-        let db = Db::builder(layout::STATE, store)
+        let db = Db::builder(layout::STATE, Arc::new(Certain::new(store)))
             .with_settings(settings)
             .build()
             .await
@@ -130,6 +144,37 @@ impl State {
             self.next += 1;
         }
         Ok(facts)
+    }
+
+    /// A number above all that coordinators before this one had, and above
+    /// `floor`. Durable when this returns, so whoever has it was not fenced
+    /// off before; and nobody else gets it.
+    pub(crate) async fn claim_epoch(&self, floor: u64) -> Result<u64, StateError> {
+        let found = self.db.get(EPOCH_KEY).await;
+        let found = found.map_err(|e| error("reading", e))?;
+        let last = found.map_or(Ok(0), |bytes| {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            text.parse::<u64>().map_err(|_| StateError::Epoch(text))
+        })?;
+        let epoch = last.max(floor) + 1;
+        let written = self.db.put(EPOCH_KEY, epoch.to_string()).await;
+        let written = written.map_err(|e| error("writing", e))?;
+        self.written(written).durable().await?;
+        Ok(epoch)
+    }
+
+    /// Resolves when the database has closed by itself: a newer coordinator
+    /// has opened it, or it broke. A coordinator without work would not notice
+    /// otherwise.
+    pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + use<> {
+        let mut status = self.db.subscribe();
+        async move {
+            let closed = status.wait_for(|status| status.close_reason.is_some());
+            match closed.await.map(|status| status.close_reason) {
+                Ok(Some(CloseReason::Fenced)) => Closed::Fenced,
+                _ => Closed::Otherwise,
+            }
+        }
     }
 
     /// Appends a batch of facts, atomically.
