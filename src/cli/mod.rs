@@ -9,6 +9,7 @@ mod export;
 mod gc;
 mod pause;
 mod plan;
+mod priority;
 mod report;
 mod run;
 mod runner;
@@ -68,6 +69,8 @@ enum Command {
     Pause(pause::PauseArgs),
     /// Let a held sweep go on
     Resume(pause::PauseArgs),
+    /// Put a sweep before others, or after them
+    Priority(priority::PriorityArgs),
     /// Give failed tasks another chance
     Retry(pause::RetryArgs),
     /// Say why a task is where it is
@@ -174,6 +177,7 @@ impl Cli {
             Command::Wait(args) => block_on(wait::wait(&context, &args)),
             Command::Pause(args) => block_on(pause::pause(&context, &args)),
             Command::Resume(args) => block_on(pause::resume(&context, &args)),
+            Command::Priority(args) => block_on(priority::prioritise(&context, &args)),
             Command::Retry(args) => block_on(pause::retry(&context, &args)),
             Command::Explain(args) => block_on(explain::explain(&context, &args)),
             Command::Drain(args) => block_on(drain::drain(&context, &args)),
@@ -198,6 +202,7 @@ impl Command {
             Self::Cancel(args) => args.known.join.flags(),
             Self::Wait(args) => args.known.join.flags(),
             Self::Pause(args) | Self::Resume(args) => args.known.join.flags(),
+            Self::Priority(args) => args.known.join.flags(),
             Self::Retry(args) => args.known.join.flags(),
             Self::Explain(args) => args.join.flags(),
             Self::Drain(args) => args.join.flags(),
@@ -254,6 +259,7 @@ impl SweepArgs {
             text,
             profile: self.profile.clone(),
             set: self.set.clone(),
+            priority: None,
         })
     }
 }

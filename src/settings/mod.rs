@@ -104,7 +104,7 @@ impl Default for CoordinatorSettings {
             listen: "127.0.0.1:7443".to_owned(),
             lease_ms: 5000,
             heartbeat_ms: 1000,
-            reconnect_ms: 1000,
+            reconnect_ms: 750,
             flush_ms: 0,
             advertise: String::new(),
             beat_ms: 0,

@@ -54,7 +54,7 @@ async fn a_state_of_another_format_is_left_alone() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (state, _) = State::open(store.clone(), FLUSH).await.unwrap();
     let written = state.db.put(VERSION_KEY, "999").await.unwrap();
-    written.await_durable().await.unwrap();
+    state.written(written).durable().await.unwrap();
     state.close().await.unwrap();
     let opened = State::open(store, FLUSH).await.map(|_| ());
     assert!(matches!(opened, Err(StateError::Version { found }) if found == "999"));

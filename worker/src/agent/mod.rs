@@ -12,6 +12,7 @@ mod job;
 mod lease;
 mod line;
 mod log_tail;
+mod oom;
 mod progress;
 mod rpc;
 mod runner_process;

@@ -32,12 +32,7 @@ fn a_chain_runs_parent_before_child_and_the_sweep_ends() {
 fn the_attempt_is_durable_before_the_worker_hears_of_it() {
     let mut world = World::new();
     world.hello("w", 1, vec![]);
-    let submit = Event::Submit(Submission {
-        sweep: "s".parse().unwrap(),
-        points: 1,
-        stages_naive: 1,
-        tasks: chain(1),
-    });
+    let submit = Event::Submit(Submission::new("s".parse().unwrap(), 1, &chain(1)));
     let effects = world.core.step(Now::ZERO, submit);
     let kinds: Vec<bool> = effects
         .iter()
