@@ -53,6 +53,9 @@ struct Shared {
     closed: AtomicBool,
     /// Conditions are left out of what is passed on.
     unconditional: AtomicBool,
+    /// Held while something is created: the server looks and writes, and
+    /// others may write between.
+    creating: Mutex<()>,
 }
 
 impl Proxy {
@@ -67,6 +70,7 @@ impl Proxy {
             seen: Mutex::default(),
             closed: AtomicBool::new(false),
             unconditional: AtomicBool::new(false),
+            creating: Mutex::default(),
         });
         let proxy = Self {
             address,
@@ -153,9 +157,7 @@ impl Shared {
             *count += 1;
             *count - 1
         };
-        let conditional = head
-            .iter()
-            .any(|line| line.to_ascii_lowercase().starts_with("if-none-match: *"));
+        let conditional = is_conditional(head);
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let asked = Asked {
             number,
@@ -171,6 +173,7 @@ impl Shared {
     }
 
     fn forward(&self, head: &[String], body: &[u8]) -> std::io::Result<Vec<u8>> {
+        let creating = is_conditional(head).then(|| self.creating.lock().unwrap());
         let mut server = TcpStream::connect(&self.upstream)?;
         let unconditional = self.unconditional.load(Ordering::Relaxed);
         let kept = head.iter().filter(|line| {
@@ -188,8 +191,14 @@ impl Shared {
         server.write_all(body)?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer)?;
+        drop(creating);
         Ok(answer)
     }
+}
+
+fn is_conditional(head: &[String]) -> bool {
+    let condition = |line: &String| line.to_ascii_lowercase().starts_with("if-none-match: *");
+    head.iter().any(condition)
 }
 
 /// The lines of a request's head, and the length of its body.
