@@ -64,7 +64,7 @@ impl EmbeddedCluster {
         let stop = CancellationToken::new();
         let (ready, up) = oneshot::channel();
         let serve = server::serve(
-            settings.coordinator.server(url.clone()),
+            settings.coordinator.server(&url),
             store,
             listener,
             stop.clone(),

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ablate_proto::id::{SweepId, WorkerId};
+use ablate_proto::id::{SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Hello, ToWorker};
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use object_store::ObjectStore;
@@ -36,6 +36,8 @@ pub(crate) enum Command {
         sender: mpsc::UnboundedSender<ToWorker>,
     },
     Submit(Submission, oneshot::Sender<Option<Submitted>>),
+    /// Which of these are done without that a sweep names them.
+    Unnamed(Vec<TaskKey>, oneshot::Sender<Vec<TaskKey>>),
     /// Answers with the number of tasks that the sweep has cancelled.
     Cancel(SweepId, oneshot::Sender<Option<u64>>),
     /// Something about a sweep; answers with what became of it.
@@ -216,6 +218,7 @@ impl Driver {
                 let answer = core.submitted(&sweep);
                 turn.reply(reply, answer);
             }
+            Command::Unnamed(keys, reply) => turn.reply(reply, core.unnamed(&keys)),
             Command::Cancel(sweep, reply) => {
                 let known = core.has_sweep(&sweep);
                 let effects = core.step(now, Event::Cancel(sweep.clone()));

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::core::{Event, Rows};
+use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle, Stopped};
 use crate::submit::{SubmitError, Submitter, Wanted};
 use crate::sweep::PRIORITIES;
@@ -134,6 +134,34 @@ async fn receive(
     Ok(())
 }
 
+impl Service {
+    /// What is done, but was in no sweep for a while, may be in the store no
+    /// more: then it is to be done again.
+    async fn forget_removed(&self, submission: &Submission) -> Result<(), Status> {
+        let keys = submission.tasks.iter().map(|task| task.key).collect();
+        let unnamed = self.driver.ask(|reply| Command::Unnamed(keys, reply));
+        let unnamed = unnamed.await.map_err(stopped)?;
+        let gone = self.submitter.without_result(unnamed).await;
+        let gone = gone.map_err(unsubmitted)?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(sweep = %submission.sweep, tasks = gone.len(), "removed results are computed again");
+        let event = Command::Event(Event::ResultsGone(gone));
+        self.driver.send(event).await.map_err(stopped)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unsubmitted(error: SubmitError) -> Status {
+    let text = error.to_string();
+    match error {
+        SubmitError::Sweep(_) => Status::invalid_argument(text),
+        SubmitError::Store { .. } => Status::unavailable(text),
+        SubmitError::Pending(_) => Status::failed_precondition(text),
+    }
+}
+
 #[tonic::async_trait]
 impl Sweeps for Service {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitReply> {
@@ -148,11 +176,8 @@ impl Sweeps for Service {
                 priority: request.priority,
             })
             .await
-            .map_err(|e| match e {
-                SubmitError::Sweep(e) => Status::invalid_argument(e.to_string()),
-                SubmitError::Store { .. } => Status::unavailable(e.to_string()),
-                SubmitError::Pending(_) => Status::failed_precondition(e.to_string()),
-            })?;
+            .map_err(unsubmitted)?;
+        self.forget_removed(&submission).await?;
         let submitted = self
             .driver
             .ask(|reply| Command::Submit(submission, reply))

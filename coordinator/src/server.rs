@@ -61,8 +61,8 @@ pub enum ServeError {
          an SSH tunnel"
     )]
     NotLoopback(SocketAddr),
-    #[error("the object store {store} is refused: {source}")]
-    Probe { store: String, source: ProbeError },
+    #[error("the object store {store} is refused: {why}")]
+    Probe { store: String, why: ProbeError },
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -212,8 +212,8 @@ pub async fn probe_store(
     probe: Probe,
 ) -> Result<(), ServeError> {
     let checked = probe::check(store, probe).await;
-    checked.map_err(|source| ServeError::Probe {
+    checked.map_err(|why| ServeError::Probe {
         store: url.to_owned(),
-        source,
+        why,
     })
 }

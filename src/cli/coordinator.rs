@@ -42,7 +42,7 @@ pub(super) async fn coordinator(context: &Context, args: &CoordinatorArgs) -> Cl
     let settings = &context.settings;
     let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
     let store = store::open(&url).or_exit(Exit::Refused)?;
-    let mut serve = settings.coordinator.server(url.clone());
+    let mut serve = settings.coordinator.server(&url);
     let listen = &settings.coordinator.listen;
     if args.standby {
         // What would keep it from serving is said now, not when it is needed.

@@ -164,21 +164,21 @@ impl Settings {
 }
 
 impl CoordinatorSettings {
-    pub(crate) fn server(&self, store: String) -> ablate_coordinator::server::Settings {
+    pub(crate) fn server(&self, store: &str) -> ablate_coordinator::server::Settings {
         ablate_coordinator::server::Settings {
             core: ablate_coordinator::core::CoreSettings {
                 lease: Duration::from_millis(self.lease_ms),
                 heartbeat: Duration::from_millis(self.heartbeat_ms),
                 reconnect: Duration::from_millis(self.reconnect_ms),
-                store: store.clone(),
+                store: store.to_owned(),
             },
-            flush: by_store(self.flush_ms, &store, 1, 100),
-            probe: Some(if local_folder(&store).is_some() {
+            flush: by_store(self.flush_ms, store, 1, 100),
+            probe: Some(if local_folder(store).is_some() {
                 Probe::FOLDER
             } else {
                 Probe::SERVER
             }),
-            beat: by_store(self.beat_ms, &store, 500, 2000),
+            beat: by_store(self.beat_ms, store, 500, 2000),
             advertise: Some(self.advertise.clone()).filter(|address| !address.is_empty()),
         }
     }

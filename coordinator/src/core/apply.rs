@@ -12,6 +12,7 @@ impl Core {
     pub(super) fn apply(&mut self, now: Now, fact: &Fact) {
         match fact {
             Fact::SweepSubmitted(submission) => self.apply_submission(submission),
+            Fact::ResultsGone(keys) => self.apply_results_gone(keys),
             Fact::SweepCancelled(sweep) => self.apply_cancellation(sweep),
             Fact::SweepHeld { sweep, hold } => self.apply_hold(sweep, hold),
             Fact::SweepReleased(sweep) => self.apply_release(sweep),

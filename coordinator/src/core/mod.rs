@@ -43,6 +43,8 @@ pub type Now = Duration;
 #[derive(Debug, Clone)]
 pub enum Event {
     Submit(Submission),
+    /// Results that are no longer in the store, parents first.
+    ResultsGone(Vec<TaskKey>),
     Cancel(SweepId),
     Hold(SweepId, Hold),
     Release(SweepId),
@@ -182,6 +184,7 @@ impl Core {
     pub fn step(&mut self, now: Now, event: Event) -> Vec<Effect> {
         match event {
             Event::Submit(submission) => self.submit(now, submission),
+            Event::ResultsGone(keys) => self.results_gone(now, &keys),
             Event::Cancel(sweep) => self.cancel(now, sweep),
             Event::Hold(sweep, hold) => self.hold(now, sweep, hold),
             Event::Release(sweep) => self.release(now, sweep),

@@ -51,6 +51,12 @@ pub enum StateError {
          or a newer release wrote it; nothing was changed"
     )]
     Corrupt { index: u64, why: String },
+    #[error(
+        "the files of the coordinator's state are damaged: the database broke off while it \
+         opened them (above stands where); bring them back from a copy of the store's folder \
+         `state`"
+    )]
+    Damaged,
     #[error("the state says that the last coordinator's epoch was {0:?}: the store is damaged")]
     Epoch(String),
 }
@@ -79,6 +85,17 @@ pub(crate) struct Written {
 impl State {
     /// Opens the state and fences off whoever had it open before.
     pub(crate) async fn open(
+        store: Arc<dyn ObjectStore>,
+        flush: Duration,
+    ) -> Result<(Self, Vec<Fact>), StateError> {
+        // The database panics at some damages of its files.
+        match tokio::spawn(Self::open_unguarded(store, flush)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(StateError::Damaged),
+        }
+    }
+
+    async fn open_unguarded(
         store: Arc<dyn ObjectStore>,
         flush: Duration,
     ) -> Result<(Self, Vec<Fact>), StateError> {

@@ -78,7 +78,7 @@ pub(crate) fn site_at(address: &str) -> Site {
         ("AWS_SECRET_ACCESS_KEY", CANARIES[1].to_owned()),
         ("AWS_SESSION_TOKEN", CANARIES[2].to_owned()),
         // Requests that hang are given up soon.
-        ("AWS_TIMEOUT", "2s".to_owned()),
+        ("AWS_TIMEOUT", "5s".to_owned()),
         ("ABLATE_LOG", "debug".to_owned()),
     ];
     Site::with_store(store, variables)
