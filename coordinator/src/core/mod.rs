@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ablate_proto::failure::{Failure, FailureClass};
-use ablate_proto::id::{AttemptId, SweepId, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 use ablate_proto::status::Hold;
 
