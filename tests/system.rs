@@ -14,6 +14,10 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/secure.rs"]
+mod secure;
+#[path = "system/strangers.rs"]
+mod strangers;
 mod support;
 #[path = "system/weights.rs"]
 mod weights;

@@ -1,9 +1,11 @@
 //! The coordinator: plans sweeps, leases tasks to workers, keeps the truth.
 //! Knows nothing of what a stage computes.
 
+pub mod auth;
 mod connection;
 pub mod core;
 mod driver;
+mod listener;
 mod performer;
 mod policy;
 mod rpc;
@@ -11,3 +13,4 @@ pub mod server;
 mod state;
 mod submit;
 pub mod sweep;
+pub mod tls;

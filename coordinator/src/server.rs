@@ -1,6 +1,7 @@
 //! A running coordinator: state, driver and service on one listener.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,15 +12,32 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
+use crate::auth::tokens::TokenError;
+use crate::auth::{AuthLayer, Book};
 use crate::connection::Connection;
 use crate::core::{Core, CoreSettings};
 use crate::driver::Driver;
+use crate::listener;
+pub use crate::listener::Limits;
 use crate::rpc::Service;
 use crate::state::{State, StateError};
 use crate::submit::Submitter;
+use crate::tls::{self, TlsError};
+
+/// A silent connection is asked for a sign of life so often.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// From a request to the beginning of its answer.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Requests of one connection at a time; a worker needs one.
+const STREAMS: u32 = 100;
+const HEADERS: u32 = 16 << 10;
+/// Streams that a peer took back before they were looked at, and that were
+/// ended because of its mistakes: more of either end the connection.
+const RESETS: usize = 20;
+const MISTAKES: usize = 100;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -27,6 +45,11 @@ pub struct Settings {
     /// How often the log of facts is written out. Short: low latency. Long:
     /// fewer requests, which matters where each is paid for.
     pub flush: Duration,
+    /// Folder with certificate and key; TLS is spoken if it is set.
+    pub tls: Option<PathBuf>,
+    /// Asks for tokens if the store has any. Off loopback they are needed.
+    pub tokens: bool,
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -34,6 +57,9 @@ impl Default for Settings {
         Self {
             core: CoreSettings::default(),
             flush: Duration::from_millis(1),
+            tls: None,
+            tokens: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -42,12 +68,17 @@ impl Default for Settings {
 pub enum ServeError {
     #[error("settings: {0}")]
     Settings(String),
-    #[error(
-        "listening on {0} is refused: it can be reached from other machines, and this release \
-         has no TLS and no tokens yet. Listen on 127.0.0.1, and join from elsewhere through \
-         an SSH tunnel"
-    )]
-    NotLoopback(SocketAddr),
+    #[error("listening on {address} is refused: other machines can reach it, and {}", missing(*.tls, *.token))]
+    Unprotected {
+        address: SocketAddr,
+        /// What there is.
+        tls: bool,
+        token: bool,
+    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
     #[error("the object store {store} cannot be written: {source}")]
     Unwritable {
         store: String,
@@ -61,12 +92,20 @@ pub enum ServeError {
     Listener(std::io::Error),
 }
 
+fn missing(tls: bool, token: bool) -> &'static str {
+    match (tls, token) {
+        (false, false) => "there is neither TLS nor a valid token",
+        (false, true) => "there is no TLS",
+        (true, _) => "there is no valid token in the store",
+    }
+}
+
 /// Serves until `stop` is cancelled, or until another coordinator takes the
 /// store over. Calls `ready` once it owns the state and answers.
 ///
 /// # Errors
 /// The store cannot be written, holds a state of another release, or was
-/// taken over; the listener is not on loopback.
+/// taken over; others can reach the listener, and TLS or a token is missing.
 pub async fn serve(
     settings: Settings,
     store: Arc<dyn ObjectStore>,
@@ -75,22 +114,32 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listener)?;
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
+    let acceptor = settings.tls.as_deref().map(tls::acceptor).transpose()?;
+    let book = match settings.tokens {
+        true => Book::read(store.clone()).await?,
+        false => Book::open(),
+    };
+    let (tls, token) = (acceptor.is_some(), book.has_valid());
+    if !address.ip().is_loopback() && !(tls && token) {
+        return Err(ServeError::Unprotected {
+            address,
+            tls,
+            token,
+        });
     }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = listener::incoming(listener, settings.limits, acceptor);
     let ready = || {
-        tracing::info!(%address, "listening");
+        tracing::info!(%address, tls, tokens = token, "listening");
         ready(address);
     };
-    serve_on(settings, store, incoming, stop, ready).await
+    run(settings, store, incoming, book, stop, ready).await
 }
 
-/// The same on connections from anywhere: no other limits than the service's
-/// own, and nothing is asked of who connects.
+/// The same on connections from anywhere: they are not limited, and nothing
+/// is asked of who connects.
 ///
 /// # Errors
-/// As [`serve`]; the stream ends or fails.
+/// As [`serve`].
 pub async fn serve_on<IO>(
     settings: Settings,
     store: Arc<dyn ObjectStore>,
@@ -101,7 +150,26 @@ pub async fn serve_on<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let incoming = incoming.map(|io| io.map(Connection::new));
+    run(settings, store, incoming, Book::open(), stop, ready).await
+}
+
+async fn run<IO, Permit>(
+    settings: Settings,
+    store: Arc<dyn ObjectStore>,
+    incoming: impl Stream<Item = std::io::Result<Connection<IO, Permit>>> + Send + 'static,
+    book: Book,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) -> Result<(), ServeError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Permit: Send + Unpin + 'static,
+{
     settings.core.validate().map_err(ServeError::Settings)?;
+    // A worker is lost when its lease is over, never because a frozen
+    // connection was closed before that.
+    let silence = PING_EVERY.max(settings.core.lease);
     probe(&settings.core.store, &store).await?;
     let (state, facts) = State::open(store.clone(), settings.flush).await?;
     let known = facts.len();
@@ -117,10 +185,18 @@ where
     let _down = down.clone().drop_guard();
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
     let service = Service::new(handle, Submitter::new(store));
-    let incoming = incoming.map(|io| io.map(Connection::new));
+    let book = Arc::new(book);
+    let following = book.clone();
+    let _following = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
     let server = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(5)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(silence))
+        .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(MISTAKES))
+        .timeout(ANSWER)
+        .layer(AuthLayer::new(book))
         .add_service(service.cluster())
         .add_service(service.sweeps())
         .serve_with_incoming_shutdown(incoming, down.clone().cancelled_owned());
@@ -153,3 +229,6 @@ async fn probe(url: &str, store: &Arc<dyn ObjectStore>) -> Result<(), ServeError
         .map_err(unwritable)?;
     store.delete(&path).await.map_err(unwritable)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use ablate_coordinator::server::{self, ServeError};
 use anyhow::Context as _;
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::cert::DEFAULT_FOLDER;
 use super::signals::Signals;
 use super::{Context, Flags, StoreArgs, flag};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::settings::Settings;
 use crate::{lines, store};
 
 #[derive(Args)]
@@ -20,12 +23,16 @@ pub(super) struct CoordinatorArgs {
     /// Address to listen on
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Folder with certificate and key, as `ablate cert init` makes it
+    #[arg(long, value_name = "DIR")]
+    tls_dir: Option<String>,
 }
 
 impl CoordinatorArgs {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.store.flags();
         flags.extend(flag("coordinator.listen", self.listen.as_deref()));
+        flags.extend(flag("coordinator.tls_dir", self.tls_dir.as_deref()));
         flags
     }
 }
@@ -33,6 +40,7 @@ impl CoordinatorArgs {
 pub(super) async fn coordinator(context: &Context) -> CliResult {
     let mut signals = Signals::listen()?;
     let settings = &context.settings;
+    allow_open_files();
     let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
     let store = store::open(&url).or_exit(Exit::Refused)?;
     let listen = &settings.coordinator.listen;
@@ -53,35 +61,80 @@ pub(super) async fn coordinator(context: &Context) -> CliResult {
     let mut serving = std::pin::pin!(serving);
     let exit = tokio::select! {
         ended = &mut serving => {
-            ended.map_err(refused)?;
+            ended.map_err(|e| refused(settings, &url, e))?;
             return Ok(Exit::Done);
         }
         exit = signals.next() => exit,
     };
     stop.cancel();
     tokio::select! {
-        ended = serving => ended.map_err(refused)?,
+        ended = serving => ended.map_err(|e| refused(settings, &url, e))?,
         // Asked twice: at once. What was acknowledged is durable anyway.
         again = signals.next() => return Ok(again),
     }
     Ok(exit)
 }
 
-fn announce(context: &Context, address: &SocketAddr, store: &str) {
-    if context.json {
-        lines::json(&serde_json::json!({ "address": address, "store": store }));
-    } else {
-        lines::line(format_args!(
-            "coordinator on {address}, store {store}\nadd workers with: ablate worker --join {address}"
-        ));
+/// As many as there may be: every connection is one.
+fn allow_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::debug!(%error, soft, hard, "the limit of open files stays");
     }
 }
 
-fn refused(error: ServeError) -> CliError {
+fn announce(context: &Context, address: &SocketAddr, store: &str) {
+    if context.json {
+        lines::json(&serde_json::json!({ "address": address, "store": store }));
+        return;
+    }
+    let join = match context.settings.coordinator.tls() {
+        Some(_) => "with the string that `ablate token create --role worker` prints".to_owned(),
+        None => format!("ablate worker --join {address}"),
+    };
+    lines::line(format_args!(
+        "coordinator on {address}, store {store}\nadd workers: {join}"
+    ));
+}
+
+fn refused(settings: &Settings, store: &str, error: ServeError) -> CliError {
     let exit = match error {
         ServeError::Settings(_) => Exit::Usage,
         _ => Exit::Refused,
     };
-    let error = error.into();
+    let error = match error {
+        ServeError::Unprotected { tls, token, .. } => {
+            let remedy = remedy(settings, store, tls, token);
+            anyhow::anyhow!("{error}. This makes it safe:\n{remedy}")
+        }
+        error => error.into(),
+    };
     CliError { exit, error }
+}
+
+/// The commands after which the coordinator will listen.
+fn remedy(settings: &Settings, store: &str, tls: bool, token: bool) -> String {
+    let folder = settings.coordinator.tls();
+    let folder = folder.unwrap_or_else(|| DEFAULT_FOLDER.into());
+    let folder = folder.display();
+    let listen = &settings.coordinator.listen;
+    let mut lines = Vec::new();
+    if !tls {
+        lines.push(format!(
+            "  ablate cert init --dir {folder} --name THIS_HOST"
+        ));
+    }
+    if !token {
+        for role in ["worker", "user"] {
+            lines.push(format!(
+                "  ablate token create --role {role} --store {store} --tls-dir {folder} --listen {listen}"
+            ));
+        }
+    }
+    lines.push(format!(
+        "  ablate coordinator --store {store} --tls-dir {folder} --listen {listen}"
+    ));
+    lines.join("\n")
 }

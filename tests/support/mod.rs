@@ -40,6 +40,10 @@ impl Process {
         assert!(status.unwrap().success());
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Waits for the end; the exit code, and what was printed on stdout.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let mut stdout = String::new();
@@ -118,7 +122,11 @@ impl Site {
 
     /// A coordinator on this port, or on a free one; ready when this returns.
     pub(crate) fn coordinator(&self, listen: &str) -> Coordinator {
-        let args = [
+        self.coordinator_with(listen, &[])
+    }
+
+    pub(crate) fn coordinator_with(&self, listen: &str, more: &[&str]) -> Coordinator {
+        let mut args = vec![
             "coordinator",
             "--json",
             "--store",
@@ -126,7 +134,12 @@ impl Site {
             "--listen",
             listen,
         ];
-        let mut process = self.spawn(&args, "coordinator.log");
+        args.extend(more);
+        self.coordinator_from(self.command(&args))
+    }
+
+    pub(crate) fn coordinator_from(&self, command: Command) -> Coordinator {
+        let mut process = self.spawn_command(command, "coordinator.log");
         let stdout = process.0.stdout.take().unwrap();
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).unwrap();

@@ -11,6 +11,19 @@ mod generated {
 
 pub use generated::*;
 
+/// The path of every RPC of the contract, as requests name it.
+pub const RPCS: &[&str] = include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
+
+/// How a token is presented: the value of the metadata `authorization`.
+pub fn bearer(token: &Token) -> Option<MetadataValue<Ascii>> {
+    let mut value = MetadataValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+use tonic::metadata::{Ascii, MetadataValue};
+
+use crate::access::Token;
 use crate::failure;
 use crate::id::{AttemptId, InvalidId, TaskKey};
 
