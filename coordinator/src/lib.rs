@@ -2,15 +2,21 @@
 //! Knows nothing of what a stage computes.
 
 pub mod auth;
+#[cfg(test)]
+mod bent_store;
 mod connection;
 pub mod core;
 mod driver;
+pub mod gc;
 mod listener;
+mod outcomes;
 mod performer;
 mod policy;
+pub mod probe;
 mod rpc;
 pub mod server;
 mod state;
 mod submit;
 pub mod sweep;
+pub mod takeover;
 pub mod tls;

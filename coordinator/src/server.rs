@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ablate_proto::current::Current;
 use futures::{Stream, StreamExt};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Server;
+use uuid::Uuid;
 
 use crate::auth::tokens::TokenError;
 use crate::auth::{AuthLayer, Book};
@@ -22,9 +23,11 @@ use crate::core::{Core, CoreSettings};
 use crate::driver::Driver;
 use crate::listener;
 pub use crate::listener::Limits;
+use crate::probe::{self, Probe, ProbeError};
 use crate::rpc::Service;
-use crate::state::{State, StateError};
+use crate::state::{Closed, State, StateError};
 use crate::submit::Submitter;
+use crate::takeover::{self, Beat, BeatError};
 use crate::tls::{self, TlsError};
 
 /// A silent connection is asked for a sign of life so often.
@@ -45,6 +48,14 @@ pub struct Settings {
     /// How often the log of facts is written out. Short: low latency. Long:
     /// fewer requests, which matters where each is paid for.
     pub flush: Duration,
+    /// How hard the store is tried before it is trusted; not at all where it
+    /// was tried just now.
+    pub probe: Option<Probe>,
+    /// How often this coordinator says in the store that it lives.
+    pub beat: Duration,
+    /// Where others reach it, as `host:port`; by default where it listens,
+    /// if that is known.
+    pub advertise: Option<String>,
     /// Folder with certificate and key; TLS is spoken if it is set.
     pub tls: Option<PathBuf>,
     /// Asks for tokens if the store has any. Off loopback they are needed.
@@ -57,6 +68,9 @@ impl Default for Settings {
         Self {
             core: CoreSettings::default(),
             flush: Duration::from_millis(1),
+            probe: Some(Probe::FOLDER),
+            beat: Duration::from_millis(500),
+            advertise: None,
             tls: None,
             tokens: false,
             limits: Limits::default(),
@@ -79,13 +93,12 @@ pub enum ServeError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Tokens(#[from] TokenError),
-    #[error("the object store {store} cannot be written: {source}")]
-    Unwritable {
-        store: String,
-        source: object_store::Error,
-    },
+    #[error("the object store {store} is refused: {source}")]
+    Probe { store: String, source: ProbeError },
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Beat(#[from] BeatError),
     #[error("serving failed: {0}")]
     Transport(tonic::transport::Error),
     #[error("the listener has no address: {0}")]
@@ -98,6 +111,54 @@ fn missing(tls: bool, token: bool) -> &'static str {
         (false, true) => "there is no TLS",
         (true, _) => "there is no valid token in the store",
     }
+}
+
+impl ServeError {
+    /// Another coordinator serves the store now.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::State(StateError::Fenced))
+    }
+}
+
+/// What keeps strangers out.
+struct Access {
+    acceptor: Option<TlsAcceptor>,
+    book: Book,
+}
+
+impl Access {
+    async fn check(
+        settings: &Settings,
+        store: &Arc<dyn ObjectStore>,
+        address: SocketAddr,
+    ) -> Result<Self, ServeError> {
+        let acceptor = settings.tls.as_deref().map(tls::acceptor).transpose()?;
+        let book = match settings.tokens {
+            true => Book::read(store.clone()).await?,
+            false => Book::open(),
+        };
+        let (tls, token) = (acceptor.is_some(), book.has_valid());
+        if !address.ip().is_loopback() && !(tls && token) {
+            return Err(ServeError::Unprotected {
+                address,
+                tls,
+                token,
+            });
+        }
+        Ok(Self { acceptor, book })
+    }
+}
+
+/// Whether [`serve`] would listen there, as far as strangers are concerned.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn check_access(
+    settings: &Settings,
+    store: &Arc<dyn ObjectStore>,
+    address: SocketAddr,
+) -> Result<(), ServeError> {
+    Access::check(settings, store, address).await.map(|_| ())
 }
 
 /// Serves until `stop` is cancelled, or until another coordinator takes the
@@ -114,20 +175,12 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listener)?;
-    let acceptor = settings.tls.as_deref().map(tls::acceptor).transpose()?;
-    let book = match settings.tokens {
-        true => Book::read(store.clone()).await?,
-        false => Book::open(),
-    };
+    let Access { acceptor, book } = Access::check(&settings, &store, address).await?;
     let (tls, token) = (acceptor.is_some(), book.has_valid());
-    if !address.ip().is_loopback() && !(tls && token) {
-        return Err(ServeError::Unprotected {
-            address,
-            tls,
-            token,
-        });
-    }
     let incoming = listener::incoming(listener, settings.limits, acceptor);
+    let mut settings = settings;
+    let advertise = settings.advertise.take();
+    settings.advertise = advertise.or_else(|| Some(address.to_string()));
     let ready = || {
         tracing::info!(%address, tls, tokens = token, "listening");
         ready(address);
@@ -170,8 +223,12 @@ where
     // A worker is lost when its lease is over, never because a frozen
     // connection was closed before that.
     let silence = PING_EVERY.max(settings.core.lease);
-    probe(&settings.core.store, &store).await?;
+    if let Some(probe) = settings.probe {
+        probe_store(&settings.core.store, &store, probe).await?;
+    }
     let (state, facts) = State::open(store.clone(), settings.flush).await?;
+    let beat = Beat::begin(store.clone(), current(&settings, &state, &store).await?);
+    let beat = beat.await?;
     let known = facts.len();
     let core = Core::recover(settings.core, facts);
     tracing::info!(
@@ -183,6 +240,8 @@ where
     // The service goes when the driver does, and the other way round.
     let down = stop.child_token();
     let _down = down.clone().drop_guard();
+    let closed = state.closed();
+    let beat = tokio::spawn(beat.run(down.clone()));
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
     let service = Service::new(handle, Submitter::new(store));
     let book = Arc::new(book);
@@ -203,8 +262,26 @@ where
     drop(service);
     let server = tokio::spawn(server);
     ready();
-    let ended = driver.await;
+    let fenced = async {
+        let closed = closed.await;
+        // The driver would notice with its next write, if there ever is one.
+        down.cancel();
+        closed
+    };
+    let mut driver = std::pin::pin!(driver);
+    let ended = tokio::select! {
+        ended = &mut driver => ended,
+        closed = fenced => match (closed, driver.await) {
+            (Closed::Fenced, _) => Err(StateError::Fenced),
+            (Closed::Otherwise, ended) => ended,
+        },
+    };
     down.cancel();
+    if let Ok(beat) = beat.await
+        && ended.is_ok()
+    {
+        beat.farewell().await;
+    }
     // Sessions are streams without an end of their own: they are cut.
     let cut = tokio::time::timeout(Duration::from_millis(200), server);
     if let Ok(Ok(Err(source))) = cut.await {
@@ -213,21 +290,39 @@ where
     Ok(ended?)
 }
 
-/// Finds out with one small object whether the store can be written at all.
-async fn probe(url: &str, store: &Arc<dyn ObjectStore>) -> Result<(), ServeError> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    // A name of its own: others may probe at the same time.
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = Path::from(format!("probe-{}-{count}", std::process::id()));
-    let unwritable = |source| ServeError::Unwritable {
+/// What the store is to say of this coordinator.
+async fn current(
+    settings: &Settings,
+    state: &State,
+    store: &Arc<dyn ObjectStore>,
+) -> Result<Current, ServeError> {
+    // The state may have been set back, and the rest of the store not.
+    let seen = takeover::find(store).await.map_err(BeatError::from)?;
+    let epoch = state.claim_epoch(seen.map_or(0, |c| c.epoch)).await?;
+    Ok(Current {
+        epoch,
+        id: Uuid::new_v4().to_string(),
+        address: settings.advertise.clone().unwrap_or_default(),
+        beat: 0,
+        every_ms: u64::try_from(settings.beat.as_millis()).unwrap_or(u64::MAX),
+        stopped: false,
+    })
+}
+
+/// Refuses a store that cannot be written, or that breaks its promises.
+///
+/// # Errors
+/// [`ServeError::Probe`], which says what it did.
+pub async fn probe_store(
+    url: &str,
+    store: &Arc<dyn ObjectStore>,
+    probe: Probe,
+) -> Result<(), ServeError> {
+    let checked = probe::check(store, probe).await;
+    checked.map_err(|source| ServeError::Probe {
         store: url.to_owned(),
         source,
-    };
-    store
-        .put(&path, "written to see whether the store can be".into())
-        .await
-        .map_err(unwritable)?;
-    store.delete(&path).await.map_err(unwritable)
+    })
 }
 
 #[cfg(test)]

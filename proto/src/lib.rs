@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod artifact;
+pub mod current;
 pub mod failure;
 pub mod id;
 pub mod layout;

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 
 use ablate_coordinator::server::{self, ServeError};
+use ablate_proto::access::Join;
 use anyhow::Context as _;
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::cert::DEFAULT_FOLDER;
+use super::cert::{DEFAULT_FOLDER, first_name};
 use super::signals::Signals;
-use super::{Context, Flags, StoreArgs, flag};
+use super::{Context, Flags, StoreArgs, flag, standby};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::settings::Settings;
 use crate::{lines, store};
@@ -26,6 +27,12 @@ pub(super) struct CoordinatorArgs {
     /// Folder with certificate and key, as `ablate cert init` makes it
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<String>,
+    /// Wait until the store's coordinator is gone, then take over by itself
+    #[arg(long)]
+    standby: bool,
+    /// Where others reach this coordinator, if not where it listens
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
 }
 
 impl CoordinatorArgs {
@@ -33,31 +40,40 @@ impl CoordinatorArgs {
         let mut flags = self.store.flags();
         flags.extend(flag("coordinator.listen", self.listen.as_deref()));
         flags.extend(flag("coordinator.tls_dir", self.tls_dir.as_deref()));
+        flags.extend(flag("coordinator.advertise", self.advertise.as_deref()));
         flags
     }
 }
 
-pub(super) async fn coordinator(context: &Context) -> CliResult {
+pub(super) async fn coordinator(context: &Context, args: &CoordinatorArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let settings = &context.settings;
     allow_open_files();
     let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
     let store = store::open(&url).or_exit(Exit::Refused)?;
+    let mut serve = settings.coordinator.server(url.clone());
     let listen = &settings.coordinator.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| {
-            format!("listening on {listen} (is another coordinator there? name another address with --listen)")
-        })
-        .or_exit(Exit::Refused)?;
+    if args.standby {
+        // What would keep it from serving is said now, not when it is needed.
+        let address = bind(listen).await?.local_addr().or_exit(Exit::Refused)?;
+        let access = server::check_access(&serve, &store, address).await;
+        access.map_err(|e| refused(settings, &url, e))?;
+        if let Some(probe) = serve.probe.take() {
+            let probed = server::probe_store(&url, &store, probe).await;
+            probed.map_err(|e| refused(settings, &url, e))?;
+        }
+        tokio::select! {
+            () = standby::wait(context, &url, &store) => {}
+            exit = signals.next() => return Ok(exit),
+        }
+    }
+    let listener = bind(listen).await?;
+    let address = listener.local_addr().or_exit(Exit::Refused)?;
+    serve.advertise = serve.advertise.or_else(|| reached_at(settings, address));
     let stop = CancellationToken::new();
-    let serving = server::serve(
-        settings.coordinator.server(url.clone()),
-        store,
-        listener,
-        stop.clone(),
-        |address| announce(context, &address, &url),
-    );
+    let serving = server::serve(serve, store, listener, stop.clone(), |address| {
+        announce(context, &address, &url)
+    });
     let mut serving = std::pin::pin!(serving);
     let exit = tokio::select! {
         ended = &mut serving => {
@@ -73,6 +89,30 @@ pub(super) async fn coordinator(context: &Context) -> CliResult {
         again = signals.next() => return Ok(again),
     }
     Ok(exit)
+}
+
+async fn bind(listen: &str) -> Result<TcpListener, CliError> {
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| {
+            format!("listening on {listen} (is another coordinator there? name another address with --listen)")
+        })
+        .or_exit(Exit::Refused)
+}
+
+/// By what the certificate is for, where it listens on all addresses.
+fn reached_at(settings: &Settings, address: SocketAddr) -> Option<String> {
+    let folder = settings.coordinator.tls()?;
+    let host = first_name(&folder).ok()?;
+    let port = address.port();
+    let (token, fingerprint) = (None, None);
+    let join = Join {
+        host,
+        port,
+        token,
+        fingerprint,
+    };
+    address.ip().is_unspecified().then(|| join.address())
 }
 
 /// As many as there may be: every connection is one.
@@ -102,6 +142,7 @@ fn announce(context: &Context, address: &SocketAddr, store: &str) {
 fn refused(settings: &Settings, store: &str, error: ServeError) -> CliError {
     let exit = match error {
         ServeError::Settings(_) => Exit::Usage,
+        _ if error.is_fenced() => Exit::Replaced,
         _ => Exit::Refused,
     };
     let error = match error {

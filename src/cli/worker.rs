@@ -18,7 +18,7 @@ use super::signals::Signals;
 use super::{Context, DeviceArgs, Flags, JoinArgs, flag};
 use crate::cluster::own_program;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
-use crate::{settings, store};
+use crate::{client, settings, store};
 
 #[derive(Args)]
 pub(super) struct WorkerArgs {
@@ -53,7 +53,7 @@ impl WorkerArgs {
 pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let ours = &context.settings.worker;
-    let join = ours.join.read().or_exit(Exit::Usage)?;
+    let join = client::resolve(&ours.join).await?;
     let gpus = devices::find(ours.device).or_exit(Exit::Usage)?;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
     let settings = settings(ours, &join, &gpus, scratch, args.idle_exit)?;

@@ -44,6 +44,23 @@ impl JoinSetting {
         Ok(join)
     }
 
+    /// The store that is named instead of an address, if one is.
+    pub(crate) fn store(&self) -> Option<&str> {
+        let public = self.text.split('#').next().unwrap_or_default();
+        let (scheme, _) = public.split_once("://")?;
+        (!matches!(scheme, "ablate" | "http" | "https")).then_some(public)
+    }
+
+    /// The same at the address that the store named.
+    pub(crate) fn at(&self, address: &str) -> Self {
+        let text = match self.text.split_once('#') {
+            Some((_, secret)) => format!("ablate://{address}#{secret}"),
+            None => address.to_owned(),
+        };
+        let token = self.token.clone();
+        Self { text, token }
+    }
+
     /// Takes in the files and variables that may say it instead. A file with
     /// the whole string comes first; a token's file comes before the token in
     /// the string, and that before the variable.
@@ -142,6 +159,18 @@ mod tests {
         let cut = JoinSetting::new(&string()[..90]);
         let refused = format!("{:#}", cut.read().unwrap_err());
         assert!(!refused.contains(SECRET), "{refused}");
+    }
+
+    #[test]
+    fn a_store_may_stand_for_the_address() {
+        let text = string().replace("ablate://box:7443", "s3://bucket/lab");
+        let join = JoinSetting::new(&text);
+        assert_eq!(join.store(), Some("s3://bucket/lab"));
+        assert_eq!(join.at("box:7443"), JoinSetting::new(&string()));
+        let plain = JoinSetting::new("file:///lab");
+        assert_eq!(plain.at("[::1]:1"), JoinSetting::new("[::1]:1"));
+        assert_eq!(JoinSetting::new("box:1").store(), None);
+        assert_eq!(JoinSetting::new(&string()).store(), None);
     }
 
     #[test]

@@ -101,6 +101,12 @@ fn a_string_is_all_that_a_box_needs_and_its_secret_is_nowhere() {
     let status = safe.run(&user_join, &["status", "--json"]);
     done(&status);
 
+    // Where a store is named instead, it says where its coordinator is.
+    let store = format!("file://{}#", safe.site.path().join("store").display());
+    let by_store = user_join.replace(&format!("ablate://127.0.0.1:{}#", safe.port()), &store);
+    assert!(by_store.starts_with("file:"));
+    done(&safe.run(&by_store, &["status"]));
+
     // One that is kept serves as well as one in the environment.
     let login = safe.run("", &["login", &user_join]);
     done(&login);
@@ -125,7 +131,7 @@ fn a_string_is_all_that_a_box_needs_and_its_secret_is_nowhere() {
             assert!(!safe.site.log(log).contains(secret.as_str()), "{log}");
         }
     }
-    let runners = children(worker.pid());
+    let runners = children(worker.id());
     assert!(!runners.is_empty());
     for runner in runners {
         for what in ["cmdline", "environ"] {

@@ -89,7 +89,7 @@ fn floods_cost_the_coordinator_little_memory() {
         assert!(output.status.success(), "{stderr}");
     };
     good();
-    let pid = coordinator.process.pid();
+    let pid = coordinator.process.id();
     let before = resident(pid);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -12,6 +12,7 @@ const POLICY: [(&str, &[Role]); RPCS.len()] = [
     ("/ablate.v1.Sweeps/Cancel", &[User, Admin]),
     ("/ablate.v1.Sweeps/Pause", &[User, Admin]),
     ("/ablate.v1.Sweeps/Resume", &[User, Admin]),
+    ("/ablate.v1.Sweeps/Prioritise", &[User, Admin]),
     ("/ablate.v1.Sweeps/Retry", &[User, Admin]),
     ("/ablate.v1.Sweeps/Drain", &[Admin]),
     ("/ablate.v1.Sweeps/Explain", &[User, Admin]),
