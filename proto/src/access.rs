@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// The path of every RPC of the contract, as requests name it.
+pub const RPCS: &[&str] = include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
+
 /// What a token is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -220,7 +223,7 @@ fn split_address(address: &str) -> Result<(String, u16), &'static str> {
         return Err("the host is missing");
     }
     if bracketed {
-        let address: Result<std::net::Ipv6Addr, _> = name.parse();
+        let address: Result<core::net::Ipv6Addr, _> = name.parse();
         address.map_err(|_| "what stands in brackets is not an address")?;
     } else if !name.chars().all(known) {
         return Err("host and port are all that is expected");

@@ -1,7 +1,7 @@
 //! Which roles may call which RPC: the one place that says so.
 
+use ablate_proto::access::RPCS;
 use ablate_proto::access::Role::{self, Admin, User, Worker};
-use ablate_proto::wire::RPCS;
 
 /// A line for every RPC of the contract. One without is not compiled.
 const POLICY: [(&str, &[Role]); RPCS.len()] = [

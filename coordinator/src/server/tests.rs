@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use ablate_proto::access::{Role, Token};
-use ablate_proto::wire::RPCS;
+use ablate_proto::access::{RPCS, Role, Token};
 use bytes::Bytes;
 use object_store::memory::InMemory;
 use tokio::net::TcpStream;

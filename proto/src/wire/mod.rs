@@ -11,9 +11,6 @@ mod generated {
 
 pub use generated::*;
 
-/// The path of every RPC of the contract, as requests name it.
-pub const RPCS: &[&str] = include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
-
 /// How a token is presented: the value of the metadata `authorization`.
 pub fn bearer(token: &Token) -> Option<MetadataValue<Ascii>> {
     let mut value = MetadataValue::try_from(format!("Bearer {}", token.reveal())).ok()?;

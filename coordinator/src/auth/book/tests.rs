@@ -1,3 +1,5 @@
+//! The book against stores in memory.
+
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
