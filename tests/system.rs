@@ -24,6 +24,8 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/refusals.rs"]
+mod refusals;
 #[path = "system/s3.rs"]
 mod s3;
 #[path = "system/secure.rs"]

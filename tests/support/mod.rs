@@ -4,6 +4,7 @@
 pub(crate) mod disk;
 pub(crate) mod proxy;
 pub(crate) mod random;
+pub(crate) mod safe;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
