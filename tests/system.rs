@@ -24,10 +24,16 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/refusals.rs"]
+mod refusals;
 #[path = "system/s3.rs"]
 mod s3;
+#[path = "system/secure.rs"]
+mod secure;
 #[path = "system/storm.rs"]
 mod storm;
+#[path = "system/strangers.rs"]
+mod strangers;
 mod support;
 #[path = "system/takeover.rs"]
 mod takeover;

@@ -1,12 +1,14 @@
 //! The coordinator: plans sweeps, leases tasks to workers, keeps the truth.
 //! Knows nothing of what a stage computes.
 
+pub mod auth;
 #[cfg(test)]
 mod bent_store;
 mod connection;
 pub mod core;
 mod driver;
 pub mod gc;
+mod listener;
 mod outcomes;
 mod performer;
 mod policy;
@@ -17,3 +19,4 @@ mod state;
 mod submit;
 pub mod sweep;
 pub mod takeover;
+pub mod tls;

@@ -24,6 +24,10 @@ use crate::sweep::PRIORITIES;
 
 /// A sweep file is the largest message there is.
 const MAX_MESSAGE: usize = 17 << 20;
+/// What workers say, and are told, is short.
+const MAX_SESSION_MESSAGE: usize = 4 << 20;
+/// The status of a sweep of a million tasks.
+const MAX_ANSWER: usize = 1 << 30;
 /// A worker that says nothing for so long after connecting is cut off.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Snapshots of a watched sweep come no faster than this.
@@ -49,11 +53,15 @@ impl Service {
     }
 
     pub(crate) fn cluster(&self) -> ClusterServer<Self> {
-        ClusterServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE)
+        ClusterServer::new(self.clone())
+            .max_decoding_message_size(MAX_SESSION_MESSAGE)
+            .max_encoding_message_size(MAX_SESSION_MESSAGE)
     }
 
     pub(crate) fn sweeps(&self) -> SweepsServer<Self> {
-        SweepsServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE)
+        SweepsServer::new(self.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_ANSWER)
     }
 }
 

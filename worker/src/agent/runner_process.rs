@@ -28,6 +28,9 @@ const EXIT_TIME: Duration = Duration::from_secs(2);
 /// A runner loads its libraries and opens its device meanwhile.
 const START_TIME: Duration = Duration::from_secs(120);
 
+/// The agent's alone: what a runner executes has no business with them.
+const SECRETS: [&str; 3] = ["ABLATE_TOKEN", "ABLATE_JOIN", "ABLATE__WORKER__JOIN"];
+
 /// What a runner needs to be started.
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
@@ -110,6 +113,9 @@ impl Launcher {
         if let Some(gpu) = gpu {
             // The only GPU that CUDA will show it.
             command.args(["--gpu", gpu]).env(devices::VISIBLE, gpu);
+        }
+        for secret in SECRETS {
+            command.env_remove(secret);
         }
         let mut child = command
             .env("RAYON_NUM_THREADS", self.threads.to_string())

@@ -264,7 +264,7 @@ impl Session {
 
     fn lost(&mut self, error: LinkError) -> Result<(), AgentError> {
         match error {
-            LinkError::Lost(why) => {
+            LinkError::Lost(why) | LinkError::Untrusted(why) => {
                 tracing::warn!(
                     why,
                     holding = self.held.len(),
@@ -292,6 +292,10 @@ impl Session {
                 last: gave_up.last,
             },
             ConnectError::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
+            ConnectError::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted {
+                address: self.terms.address.clone(),
+                why,
+            },
             ConnectError::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
                 AgentError::Refused { reason }
             }
