@@ -52,7 +52,9 @@ impl Performer {
         mut batches: mpsc::Receiver<Batch>,
     ) -> Result<(), StateError> {
         while let Some(batch) = batches.recv().await {
-            if let Some(written) = batch.written {
+            if let Some(written) = batch.written
+                && !planted!(EffectsBeforeDurable)
+            {
                 written.durable().await?;
             }
             for action in batch.actions {

@@ -90,7 +90,7 @@ fn pump(
     to.set_nodelay(true).unwrap();
     thread::spawn(move || {
         let mut buffer = [0; 16 << 10];
-        let mut wait = || {
+        let wait = || {
             while way(&switches).load(Ordering::Relaxed) {
                 if switches.closed.load(Ordering::Relaxed) {
                     return false;

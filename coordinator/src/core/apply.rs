@@ -183,7 +183,9 @@ impl Core {
             State::Waiting { .. } | State::Done { .. } | State::Failed | State::Cancelled => {}
         }
         match &entry.state {
-            State::Ready if free => {
+            State::Ready
+                if free && !(planted!(ReadyForgotten) && matches!(before, State::Leased(_))) =>
+            {
                 self.ready.insert(queue_key);
             }
             State::Delayed { until } => {

@@ -46,6 +46,7 @@ impl Core {
             .held
             .difference(&holding)
             .copied()
+            .filter(|_| !planted!(AssignmentLost))
             .collect();
         for attempt in forgotten {
             self.send_assignment(&id, attempt);
@@ -63,7 +64,9 @@ impl Core {
         let Some(worker) = self.workers.get_mut(id) else {
             return;
         };
-        worker.deadline = deadline;
+        if !planted!(LeaseNotRenewed) {
+            worker.deadline = deadline;
+        }
         worker.draining |= draining;
         self.drop_foreign(id, holding.iter().copied());
     }
@@ -73,7 +76,7 @@ impl Core {
     fn drop_foreign(&mut self, id: &WorkerId, holding: impl Iterator<Item = AttemptId>) {
         for attempt in holding {
             let entry = self.tasks.get(&attempt.task);
-            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) || planted!(ForeignKept) {
                 continue;
             }
             let message = match entry.map(|e| &e.state) {
@@ -136,7 +139,10 @@ impl Core {
 
     pub(super) fn fail(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, failure: Failure) {
         let entry = self.tasks.get(&attempt.task);
-        let accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        let mut accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        if planted!(DoubleRetry) {
+            accepted |= entry.is_some_and(|e| matches!(e.state, State::Leased(_)));
+        }
         if accepted {
             let class = failure.class;
             self.record(now, Fact::AttemptFailed { attempt, failure });
@@ -188,7 +194,7 @@ impl Core {
         let Some(worker) = self.workers.get_mut(id) else {
             return;
         };
-        if worker.session != Some(session) {
+        if worker.session != Some(session) && !planted!(OldGoneBelieved) {
             return;
         }
         worker.session = None;

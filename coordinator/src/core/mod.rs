@@ -103,6 +103,7 @@ pub struct Refusals {
     pub stale: u64,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub struct Core {
     settings: CoreSettings,
@@ -142,10 +143,17 @@ impl Core {
     pub fn recover(settings: CoreSettings, facts: impl IntoIterator<Item = Fact>) -> Self {
         let mut core = Self::new(settings);
         for fact in facts {
+            if planted!(HoldsForgotten) && matches!(fact, Fact::SweepHeld { .. }) {
+                continue;
+            }
             core.apply(Now::ZERO, &fact);
             core.effects.clear();
         }
-        let claim_until = core.settings.reclaim();
+        let claim_until = if planted!(NoReclaim) {
+            Now::ZERO
+        } else {
+            core.settings.reclaim()
+        };
         for worker in core.workers.values_mut() {
             worker.deadline = claim_until;
         }

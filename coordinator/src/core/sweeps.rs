@@ -119,6 +119,9 @@ impl Core {
             return;
         };
         sweep.cancelled = true;
+        if planted!(CancelledLeased) {
+            return;
+        }
         for key in sweep.tasks.clone() {
             if let Some(entry) = self.tasks.get_mut(&key) {
                 entry.wanted_by.remove(id);

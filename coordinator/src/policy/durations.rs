@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use ablate_proto::stage::StageKind;
 
 /// A running estimate per stage kind.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(crate) struct Durations {
     kinds: BTreeMap<StageKind, Estimate>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 struct Estimate {
     seconds: f64,

@@ -196,6 +196,7 @@ impl Session {
     fn message(&mut self, message: ToWorker) {
         match message {
             ToWorker::Assign { attempt, task } => self.assigned(attempt, *task),
+            ToWorker::Drop { .. } if planted!(DropIgnored) => {}
             ToWorker::Drop { attempt, reason } => {
                 let held = self.forget(attempt);
                 tracing::info!(task = %attempt.task.short(), attempt = attempt.number, held, reason, "dropped");

@@ -3,6 +3,8 @@
 
 mod control;
 mod invariants;
+mod liar;
+mod model;
 mod scenarios;
 
 use std::collections::VecDeque;
