@@ -24,8 +24,12 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/s3.rs"]
+mod s3;
 #[path = "system/storm.rs"]
 mod storm;
 mod support;
+#[path = "system/takeover.rs"]
+mod takeover;
 #[path = "system/weights.rs"]
 mod weights;

@@ -16,14 +16,18 @@ macro_rules! planted {
     };
 }
 
+#[cfg(test)]
+mod bent_store;
 mod connection;
 pub mod core;
 mod driver;
+pub mod gc;
 mod outcomes;
 mod performer;
 #[cfg(any(test, feature = "simulation"))]
 pub mod planted;
 mod policy;
+pub mod probe;
 mod rpc;
 pub mod server;
 mod state;
@@ -31,3 +35,4 @@ mod state;
 pub use state::history;
 mod submit;
 pub mod sweep;
+pub mod takeover;

@@ -78,13 +78,12 @@ pub(crate) fn run(scenario: &Scenario) -> Result<Summary, String> {
         for (task, digest) in &manifests {
             check_manifest(&memory, task, digest).await?;
         }
-        let text = serde_json::to_vec(&facts).map_err(|e| e.to_string())?;
         let count = |of: fn(&Fact) -> bool| facts.iter().filter(|f| of(f)).count();
         Ok(Summary {
             simulated,
             committed: count(|f| matches!(f, Fact::TaskCommitted { .. })),
             failed: count(|f| matches!(f, Fact::AttemptFailed { .. })),
-            digest: blake3::hash(&text),
+            digest: blake3::hash(format!("{facts:?}").as_bytes()),
         })
     })
 }
@@ -172,6 +171,7 @@ async fn coordinator(store: Arc<dyn ObjectStore>) -> Result<(), String> {
             ..CoreSettings::default()
         },
         flush: Duration::from_millis(10),
+        probe: None,
         ..Settings::default()
     };
     let stop = CancellationToken::new();

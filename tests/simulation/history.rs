@@ -81,7 +81,7 @@ impl Book {
             Fact::SweepReleased(sweep) => {
                 self.held.remove(sweep);
             }
-            Fact::SweepRetried { .. } => {}
+            Fact::SweepRetried { .. } | Fact::SweepPrioritised { .. } => {}
             Fact::AttemptStarted { attempt, .. } => self.start(*attempt)?,
             Fact::TaskCommitted {
                 attempt, manifest, ..

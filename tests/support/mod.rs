@@ -22,8 +22,10 @@ pub(crate) const LEASE: Duration = Duration::from_millis(1500);
 /// A folder to work in, with the store, scratch and reports below it.
 pub(crate) struct Site {
     folder: TempDir,
-    /// For every command.
-    env: Vec<(&'static str, String)>,
+    /// What `--store` is given.
+    store: String,
+    /// Variables that every process gets.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// A child that does not outlive the test.
@@ -37,9 +39,17 @@ impl Drop for Process {
 }
 
 impl Process {
+    pub(crate) fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -86,14 +96,23 @@ pub(crate) struct Coordinator {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::with_store("store", Vec::new())
+    }
+
+    /// With another store, and what processes need in order to use it.
+    pub(crate) fn with_store(store: &str, variables: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let env = Vec::new();
-        Self { folder, env }
+        let store = store.to_owned();
+        Self {
+            folder,
+            store,
+            variables,
+        }
     }
 
     /// The same with this variable set for every command.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.env.push((name, value.into()));
+        self.variables.push((name, value.into()));
         self
     }
 
@@ -124,7 +143,7 @@ impl Site {
             .env("HOME", self.path())
             .env("XDG_CONFIG_HOME", self.path())
             .env("ABLATE__WORKER__SCRATCH", self.path().join("scratch"))
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -161,7 +180,7 @@ impl Site {
             "coordinator",
             "--json",
             "--store",
-            "store",
+            &self.store,
             "--listen",
             listen,
         ];

@@ -30,7 +30,8 @@ fn lie() -> impl Strategy<Value = Lie> {
 
 /// Known tasks and some that nobody ever heard of.
 fn key(world: &World, index: usize) -> TaskKey {
-    let mut known: Vec<_> = world.core.tasks.keys().copied().collect();
+    let tasks = world.core.tasks.iter();
+    let mut known: Vec<_> = tasks.map(|(_, entry)| entry.task.key).collect();
     known.sort_unstable();
     let made_up = TaskKey::from_bytes([7; 32]);
     known.get(index).copied().unwrap_or(made_up)

@@ -11,12 +11,8 @@ use crate::planted::{self, Bug};
 
 impl Cluster {
     fn submission(&self) -> Fact {
-        Fact::SweepSubmitted(Submission {
-            sweep: "s".parse().unwrap(),
-            points: 1,
-            stages_naive: self.tasks.len() as u64,
-            tasks: self.tasks.clone(),
-        })
+        let sweep = "s".parse().unwrap();
+        Fact::SweepSubmitted(Submission::new(sweep, 1, &self.tasks))
     }
 
     /// A step of the coordinator, and what comes of it.

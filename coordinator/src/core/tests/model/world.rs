@@ -84,29 +84,21 @@ impl World {
     /// All that matters for what can happen next; times are relative.
     pub(super) fn summary(&self) -> String {
         let mut text = String::new();
-        let tasks: BTreeMap<_, _> = self.core.tasks.iter().collect();
-        for (key, entry) in tasks {
+        for (_, entry) in self.core.tasks.iter() {
             let state = match &entry.state {
                 State::Leased(lease) => format!("{}#{}", lease.worker, lease.attempt),
                 State::Delayed { until } => format!("{:?}", until.saturating_sub(self.now)),
                 other => format!("{other:?}"),
             };
-            let key = key.short();
-            let _ = write!(
-                text,
-                "{key} {state} {} {:?} {:?};",
-                entry.attempts, entry.failures, entry.failed_on
-            );
+            let key = entry.task.key.short();
+            let trouble = entry.trouble.as_ref();
+            let trouble = trouble.map(|t| (&t.failures, &t.failed_on));
+            let _ = write!(text, "{key} {state} {} {trouble:?};", entry.attempts);
         }
-        for (id, worker) in &self.core.workers {
+        for (id, worker) in self.core.workers.iter() {
             let left = worker.deadline.saturating_sub(self.now);
-            let _ = write!(
-                text,
-                "{id} {:?} {left:?} {:?} {:?};",
-                worker.session,
-                worker.held,
-                worker.cached.len()
-            );
+            let (session, held, silence) = (worker.session, &worker.held, worker.silence);
+            let _ = write!(text, "{id} {session:?} {left:?} {held:?} {silence:?};");
         }
         text
     }
