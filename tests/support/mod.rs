@@ -56,10 +56,6 @@ impl Process {
         assert!(send_signal(self.0.id(), signal));
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     /// Whether it has ended.
     pub(crate) fn ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
