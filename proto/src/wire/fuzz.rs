@@ -1,6 +1,8 @@
 //! Messages from anybody: whatever the bytes, an error or a message that can
 //! be sent on, and never a panic.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use prost::Message;
 
@@ -10,7 +12,7 @@ use crate::id::{AttemptId, TaskKey, WorkerId};
 use crate::message::{Commit, FromWorker, Hello, MetricPoint, Progress, ToWorker};
 use crate::stage::{AutoencoderSpec, NoopSpec};
 use crate::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
-use crate::task::{Input, Task};
+use crate::task::{Input, SealedTask, Task};
 
 /// Decodes and converts the bytes as every message that is read anywhere.
 fn read_as_everything(bytes: &[u8]) {
@@ -34,7 +36,15 @@ fn read_as_everything(bytes: &[u8]) {
         assert_eq!(format!("{:?}", again.unwrap()), format!("{message:?}"));
     }
     read::<wire::CoordinatorMessage, ToWorker>(bytes);
-    read::<wire::Task, Task>(bytes);
+    // The content of a task is looked at where it is opened.
+    if let Ok(task) = wire::Task::decode(bytes)
+        && let Ok(sealed) = SealedTask::try_from(task)
+    {
+        match sealed.open() {
+            Ok(task) => assert_eq!(task.key, sealed.key),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
     read::<wire::Hello, Hello>(bytes);
     read::<wire::AttemptRef, AttemptId>(bytes);
     read::<wire::StatusReply, ClusterStatus>(bytes);
@@ -104,12 +114,12 @@ fn sound() -> Vec<Vec<u8>> {
         .map(|message| wire::WorkerMessage::from(message).encode_to_vec())
         .collect();
     for task in tasks {
-        sound.push(wire::Task::from(task.clone()).encode_to_vec());
+        let task = Arc::new(SealedTask::from(task));
+        sound.push(wire::Task::from(&*task).encode_to_vec());
         let attempt = AttemptId {
             task: task.key,
             number: 1,
         };
-        let task = Box::new(task);
         let assign = wire::CoordinatorMessage::from(ToWorker::Assign { attempt, task });
         sound.push(assign.encode_to_vec());
     }
