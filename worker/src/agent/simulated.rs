@@ -9,7 +9,9 @@ use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::AttemptId;
 use ablate_proto::stage::StageSpec;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf,
+};
 use tokio::io::{WriteHalf, duplex, split};
 
 use crate::runner::protocol::{FromRunner, Job, ToRunner};
@@ -104,7 +106,16 @@ async fn run(
         }
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (step, total, rows) = (millis(slept), millis(total), Vec::new());
-        say(out, &FromRunner::Progress { attempt, step, total, rows }).await;
+        say(
+            out,
+            &FromRunner::Progress {
+                attempt,
+                step,
+                total,
+                rows,
+            },
+        )
+        .await;
     }
     if let Some(class) = spec.fail {
         let failure = Failure::new(class, "the noop was told to fail");
