@@ -214,6 +214,9 @@ impl Core {
                 self.queue.turn(claim.sweep, sweep.turn());
             }
         }
+        if planted!(ReadyForgotten) && matches!(before, State::Leased(_)) {
+            return;
+        }
         self.enqueue(ix);
     }
 }

@@ -111,6 +111,7 @@ pub struct Refusals {
     pub stale: u64,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub struct Core {
     settings: CoreSettings,
@@ -166,12 +167,19 @@ impl Core {
         let mut core = Self::new(settings);
         core.queue_is_off = true;
         for fact in facts {
+            if planted!(HoldsForgotten) && matches!(fact, Fact::SweepHeld { .. }) {
+                continue;
+            }
             core.apply(Now::ZERO, &fact);
             core.effects.clear();
         }
         core.rank_all();
         core.ending = core.sweeps.places().collect();
-        let claim_until = core.settings.reclaim();
+        let claim_until = if planted!(NoReclaim) {
+            Now::ZERO
+        } else {
+            core.settings.reclaim()
+        };
         core.workers.change_all(|w| w.deadline = claim_until);
         // It may have been killed before it could.
         let open = core.sweeps.iter().filter(|(_, s)| !s.all_ended());

@@ -167,6 +167,11 @@ impl Core {
         let Some(at) = self.sweeps.find(id) else {
             return;
         };
+        if planted!(CancelledLeased) {
+            self.sweeps[at].cancelled = true;
+            self.ending.push(at);
+            return;
+        }
         self.queue.leave(at);
         let sweep = &mut self.sweeps[at];
         sweep.cancelled = true;

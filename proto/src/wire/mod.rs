@@ -94,4 +94,6 @@ pub fn failure_class(wire: FailureClass) -> Option<failure::FailureClass> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

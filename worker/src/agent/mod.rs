@@ -18,6 +18,8 @@ mod rpc;
 mod runner_process;
 mod session;
 mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod slots;
 mod transfer;
 

@@ -204,6 +204,7 @@ impl Session {
                 Ok(task) => self.assigned(attempt, task),
                 Err(error) => self.incompatible(error.into()),
             },
+            ToWorker::Drop { .. } if planted!(DropIgnored) => {}
             ToWorker::Drop { attempt, reason } => {
                 let held = self.forget(attempt);
                 tracing::info!(task = %attempt.task.short(), attempt = attempt.number, held, reason, "dropped");
