@@ -1,6 +1,7 @@
 //! `ablate`: ablation studies of generative image models, on all the GPU
 //! boxes a team has.
 
+mod baggage;
 mod cli;
 mod client;
 mod cluster;

@@ -3,6 +3,7 @@
 
 use ablate_proto::failure::FailureClass;
 use ablate_proto::id::SweepId;
+use ablate_proto::message::LogPiece;
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use ablate_proto::wire::sweeps_client::SweepsClient;
 use ablate_proto::wire::{self, InvalidMessage};
@@ -29,6 +30,7 @@ impl Sweeps {
             toml: file.text,
             profile: file.profile.unwrap_or_default(),
             set: file.set,
+            files: file.files.into_iter().map(travelling).collect(),
         };
         let reply = self.0.submit(request).await.map_err(refused)?;
         reply.into_inner().try_into().map_err(invalid)
@@ -114,6 +116,22 @@ impl Sweeps {
             .map_err(invalid)
     }
 
+    /// The log of a task, piece by piece.
+    pub(crate) async fn logs(
+        &mut self,
+        task: &str,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<LogPiece, CliError>> + Unpin + use<>, CliError> {
+        let task = task.to_owned();
+        let reply = self.0.logs(wire::LogsRequest { task, follow }).await;
+        let pieces = reply.map_err(refused)?.into_inner();
+        let piece = |piece: wire::LogPiece| LogPiece {
+            from: piece.from,
+            text: piece.text.into(),
+        };
+        Ok(pieces.map(move |p| p.map_err(refused).map(piece)))
+    }
+
     pub(crate) async fn cancel(&mut self, sweep: &str) -> Result<u64, CliError> {
         let sweep = sweep.to_owned();
         let reply = self.0.cancel(wire::CancelRequest { sweep }).await;
@@ -128,6 +146,15 @@ pub(crate) struct SweepFile {
     pub(crate) text: String,
     pub(crate) profile: Option<String>,
     pub(crate) set: Vec<String>,
+    /// What lies beside it and travels along: path and content.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Whether some stage runs a program of the author's.
+    pub(crate) commands: bool,
+}
+
+fn travelling((path, content): (String, Vec<u8>)) -> wire::TravellingFile {
+    let content = content.into();
+    wire::TravellingFile { path, content }
 }
 
 /// The coordinator's own sentence, with the exit code that its code means.

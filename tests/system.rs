@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "system/by_hand.rs"]
 mod by_hand;
+#[path = "system/command.rs"]
+mod command;
 #[path = "system/control.rs"]
 mod control;
 #[cfg(feature = "cuda")]

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ablate_proto::id::{SweepId, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Hello, ToWorker};
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use object_store::ObjectStore;
@@ -43,6 +43,15 @@ pub(crate) enum Command {
     Drain(WorkerId, bool, oneshot::Sender<Option<WorkerStatus>>),
     /// Tasks whose keys begin so.
     Explain(String, oneshot::Sender<Vec<Explanation>>),
+    /// The attempt that runs a task; if it is still this one, its worker is
+    /// asked to send its log.
+    FollowLog(
+        TaskKey,
+        Option<AttemptId>,
+        oneshot::Sender<Option<AttemptId>>,
+    ),
+    /// Nobody follows this log any more.
+    StopLog(WorkerId, AttemptId),
     Sweep(SweepId, Rows, oneshot::Sender<Option<SweepStatus>>),
     /// What a follower has not seen yet, and how many tasks have ended by now.
     Follow(
@@ -241,6 +250,21 @@ impl Driver {
                 let keys = core.tasks_with(&prefix, EXPLAINED);
                 let all = keys.into_iter().filter_map(|key| core.explain(now, key));
                 turn.reply(reply, all.collect());
+            }
+            Command::FollowLog(task, asked, reply) => {
+                let holder = core.holder(task);
+                if let Some((worker, attempt)) = &holder
+                    && asked == Some(*attempt)
+                {
+                    let (attempt, on) = (*attempt, true);
+                    let follow = Box::new(ToWorker::Follow { attempt, on });
+                    turn.actions.push(Action::Send(worker.clone(), follow));
+                }
+                turn.reply(reply, holder.map(|(_, attempt)| attempt));
+            }
+            Command::StopLog(worker, attempt) => {
+                let stop = Box::new(ToWorker::Follow { attempt, on: false });
+                turn.actions.push(Action::Send(worker, stop));
             }
             Command::Sweep(sweep, rows, reply) => {
                 turn.reply(reply, core.sweep_status(now, &sweep, rows));

@@ -3,6 +3,8 @@
 
 pub mod core;
 mod driver;
+mod live;
+mod logs;
 mod performer;
 mod policy;
 mod rpc;

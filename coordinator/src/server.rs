@@ -88,7 +88,7 @@ pub async fn serve(
     let down = stop.child_token();
     let _down = down.clone().drop_guard();
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
-    let service = Service::new(handle, Submitter::new(store));
+    let service = Service::new(handle, Submitter::new(store.clone()), store);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(5)))

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use ablate_proto::layout;
+use ablate_proto::stage::{MAX_FILE_BYTES, MAX_FILES_BYTES, is_inside};
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -15,6 +17,8 @@ use crate::sweep::{self, SweepError};
 pub(crate) enum SubmitError {
     #[error(transparent)]
     Sweep(#[from] SweepError),
+    #[error("the files that travel with the sweep: {0}")]
+    Files(String),
     #[error("storing the sweep at {path} failed: {source}")]
     Store {
         path: String,
@@ -38,11 +42,23 @@ impl Submitter {
         text: String,
         profile: String,
         set: Vec<String>,
+        files: Vec<(String, Bytes)>,
     ) -> Result<Submission, SubmitError> {
+        check_files(&files)?;
+        let named = |(path, content): &(String, Bytes)| {
+            let digest = blake3::hash(content).to_hex().to_string();
+            (path.clone(), digest)
+        };
+        let digests: sweep::Files = files.iter().map(named).collect();
+        for (path, content) in files {
+            let key = layout::travelling_file(&digests[&path]);
+            self.put(key, content).await?;
+        }
         let planned = tokio::task::spawn_blocking(move || {
             let options = sweep::Options {
                 profile: (!profile.is_empty()).then_some(profile),
                 set,
+                files: digests,
             };
             let source = sweep::Source {
                 file: &file,
@@ -54,13 +70,13 @@ impl Submitter {
             Ok(planned) => planned?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        self.put(layout::sweep_file(&plan.sweep), text.into_bytes())
+        self.put(layout::sweep_file(&plan.sweep), text.into())
             .await?;
         let json = match serde_json::to_vec(&plan) {
             Ok(json) => json,
             Err(e) => unreachable!("a plan serialises: {e}"),
         };
-        self.put(layout::plan(&plan.sweep), json).await?;
+        self.put(layout::plan(&plan.sweep), json.into()).await?;
         // How an earlier submission ended says nothing of this one. If there
         // is none, there is nothing to delete.
         let outcome = Path::from(layout::outcome(&plan.sweep));
@@ -74,13 +90,36 @@ impl Submitter {
         Ok(submission(plan))
     }
 
-    async fn put(&self, path: String, bytes: Vec<u8>) -> Result<(), SubmitError> {
+    async fn put(&self, path: String, bytes: Bytes) -> Result<(), SubmitError> {
         let key = Path::from(path.as_str());
         match self.store.put(&key, bytes.into()).await {
             Ok(_) => Ok(()),
             Err(source) => Err(SubmitError::Store { path, source }),
         }
     }
+}
+
+/// What travels is small, and lies beside its sweep file.
+fn check_files(files: &[(String, Bytes)]) -> Result<(), SubmitError> {
+    let refuse = |why| Err(SubmitError::Files(why));
+    if let Some((path, _)) = files.iter().find(|(path, _)| !is_inside(path)) {
+        let path: String = path.chars().take(200).collect();
+        return refuse(format!("{path:?} does not lie beside the sweep file"));
+    }
+    let large = |(_, content): &&(String, Bytes)| content.len() > MAX_FILE_BYTES;
+    if let Some((path, content)) = files.iter().find(large) {
+        let bytes = content.len();
+        return refuse(format!(
+            "{path} has {bytes} bytes, and {MAX_FILE_BYTES} are possible"
+        ));
+    }
+    let bytes: usize = files.iter().map(|(_, content)| content.len()).sum();
+    if bytes > MAX_FILES_BYTES {
+        return refuse(format!(
+            "they have {bytes} bytes, and {MAX_FILES_BYTES} are possible"
+        ));
+    }
+    Ok(())
 }
 
 fn submission(plan: Plan) -> Submission {

@@ -6,6 +6,7 @@ mod coordinator;
 mod drain;
 mod explain;
 mod export;
+mod logs;
 mod pause;
 mod plan;
 mod report;
@@ -58,6 +59,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Follow a sweep until it has ended
     Watch(watch::WatchArgs),
+    /// Show the log of a task, or of the tasks of a sweep
+    Logs(logs::LogsArgs),
     /// Stop a sweep; what is done stays
     Cancel(cancel::CancelArgs),
     /// Wait until a sweep has ended; the exit code tells how
@@ -166,6 +169,7 @@ impl Cli {
             Command::Submit(args) => block_on(submit::submit(&context, &args)),
             Command::Status(args) => block_on(status::status(&context, &args)),
             Command::Watch(args) => block_on(watch::watch(&context, &args)),
+            Command::Logs(args) => block_on(logs::logs(&context, &args)),
             Command::Cancel(args) => block_on(cancel::cancel(&context, &args)),
             Command::Wait(args) => block_on(wait::wait(&context, &args)),
             Command::Pause(args) => block_on(pause::pause(&context, &args)),
@@ -190,6 +194,7 @@ impl Command {
             Self::Submit(args) => args.join.flags(),
             Self::Status(args) => args.join.flags(),
             Self::Watch(args) => args.known.join.flags(),
+            Self::Logs(args) => args.join.flags(),
             Self::Cancel(args) => args.known.join.flags(),
             Self::Wait(args) => args.known.join.flags(),
             Self::Pause(args) | Self::Resume(args) => args.known.join.flags(),
@@ -222,6 +227,11 @@ impl StoreArgs {
     }
 }
 
+/// `--allow-commands`; left out, the setting decides.
+fn allowed(commands: bool) -> Flags {
+    flag("worker.allow_commands", commands.then_some(true))
+}
+
 fn flag<V: Into<Value>>(key: &'static str, value: Option<V>) -> Flags {
     value.map(|value| (key, value.into())).into_iter().collect()
 }
@@ -243,12 +253,15 @@ impl SweepArgs {
         let bytes = std::fs::read(&self.sweep).map_err(|e| unreadable(e.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|e| unreadable(format!("it is not text in UTF-8 ({e})")))?;
-        Ok(SweepFile {
+        let file = SweepFile {
             name,
             text,
             profile: self.profile.clone(),
             set: self.set.clone(),
-        })
+            files: Vec::new(),
+            commands: false,
+        };
+        file.with_baggage(&self.sweep).or_exit(Exit::Usage)
     }
 }
 

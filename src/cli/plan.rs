@@ -19,10 +19,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> CliResult {
         file: &file.name,
         text: &file.text,
     };
-    let options = sweep::Options {
-        profile: file.profile,
-        set: file.set,
-    };
+    let options = file.options();
     let plan = sweep::plan(&source, &options).or_exit(Exit::Usage)?;
     let summary = sweep::summary(&plan);
     if context.json {

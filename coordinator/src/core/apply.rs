@@ -184,7 +184,7 @@ impl Core {
         }
         match &entry.state {
             State::Ready if free => {
-                self.ready.insert(queue_key);
+                self.ready.insert(queue_key, entry.is_command());
             }
             State::Delayed { until } => {
                 self.delayed.insert((*until, key));

@@ -29,6 +29,7 @@ impl Core {
         worker.host = hello.host;
         worker.device = hello.device;
         worker.slots = hello.slots;
+        worker.commands = hello.commands;
         worker.draining = false;
         worker.deadline = deadline;
         let holding: BTreeSet<AttemptId> = hello.holding.into_iter().collect();

@@ -13,10 +13,7 @@ use crate::policy;
 impl Core {
     /// Gives out ready tasks, the most urgent first, while anybody has room.
     pub(super) fn dispatch(&mut self, now: Now) {
-        while let Some(&(_, _, key)) = self.ready.first() {
-            let Some(worker) = self.pick_worker(now, key) else {
-                break;
-            };
+        while let Some((key, worker)) = self.next_placement(now) {
             let Some(entry) = self.tasks.get(&key) else {
                 break;
             };
@@ -35,6 +32,12 @@ impl Core {
         }
     }
 
+    /// The most urgent task that somebody has room for.
+    fn next_placement(&self, now: Now) -> Option<(TaskKey, WorkerId)> {
+        let mut heads = self.ready.first();
+        heads.find_map(|key| Some((key, self.pick_worker(now, key)?)))
+    }
+
     pub(super) fn send_assignment(&mut self, worker: &WorkerId, attempt: AttemptId) {
         if let Some(entry) = self.tasks.get(&attempt.task) {
             let assign = ToWorker::Assign {
@@ -51,6 +54,7 @@ impl Core {
         let entry = self.tasks.get(&key)?;
         let kind = entry.task.spec.kind();
         let queue = policy::prefetch(self.durations.estimate(kind));
+        let command = entry.is_command();
         let at_hand = |worker: &Worker| {
             let inputs = entry.task.inputs.iter();
             inputs.filter(|i| worker.cached.contains(&i.task)).count()
@@ -58,6 +62,7 @@ impl Core {
         self.workers
             .iter()
             // One that misses its heartbeats gets nothing new.
+            .filter(|(_, w)| w.commands || !command)
             .filter(|(_, w)| w.takes_tasks() && w.deadline > now + self.settings.lease / 3)
             .filter_map(|(id, worker)| {
                 let new = !entry.failed_on.contains(id);
@@ -108,7 +113,8 @@ impl Core {
         let own = policy::weight(self.durations.estimate(entry.task.spec.kind()));
         let (order, before, rank) = (entry.order, entry.rank, below.saturating_add(own));
         if self.ready.remove(&(Reverse(before), order, key)) {
-            self.ready.insert((Reverse(rank), order, key));
+            self.ready
+                .insert((Reverse(rank), order, key), entry.is_command());
         }
         if let Some(entry) = self.tasks.get_mut(&key) {
             entry.rank = rank;

@@ -83,12 +83,15 @@ impl Core {
         if connected.clone().count() == 0 {
             return "no worker is connected".to_owned();
         }
+        if entry.is_command() && !connected.clone().any(|w| w.commands) {
+            return "no worker allows commands: start one with --allow-commands".to_owned();
+        }
         let aside = self.workers.iter().filter_map(|(id, worker)| {
             let why = worker.aside_because(now)?;
             Some(format!("{id} ({why})"))
         });
         let aside: Vec<_> = aside.collect();
-        let before = self.ready.range(..entry.place()).count();
+        let before = self.ready.before(entry.place());
         let mut sentence = format!("all slots are taken, and {before} tasks are before it");
         if !aside.is_empty() {
             sentence += &format!("; set aside: {}", aside.join(", "));

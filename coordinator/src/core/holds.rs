@@ -64,7 +64,7 @@ impl Core {
         };
         let place = entry.place();
         if entry.state == State::Ready && self.may_run(entry) {
-            self.ready.insert(place);
+            self.ready.insert(place, entry.is_command());
         } else {
             self.ready.remove(&place);
         }

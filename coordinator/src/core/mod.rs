@@ -12,6 +12,7 @@ mod dispatch;
 mod explain;
 mod fact;
 mod holds;
+mod ready;
 mod settings;
 mod sweeps;
 mod tables;
@@ -30,6 +31,7 @@ pub use settings::CoreSettings;
 pub use view::Rows;
 
 use crate::policy::Durations;
+use ready::Ready;
 use tables::{Sweep, TaskEntry, Worker};
 
 /// Monotonic time since the coordinator started.
@@ -108,7 +110,7 @@ pub struct Core {
     sweeps: BTreeMap<SweepId, Sweep>,
     workers: BTreeMap<WorkerId, Worker>,
     /// Tasks that could run now, the most urgent first.
-    ready: BTreeSet<(std::cmp::Reverse<u64>, u64, TaskKey)>,
+    ready: Ready,
     /// Tasks that wait before they are tried again.
     delayed: BTreeSet<(Now, TaskKey)>,
     durations: Durations,
@@ -125,7 +127,7 @@ impl Core {
             tasks: HashMap::new(),
             sweeps: BTreeMap::new(),
             workers: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            ready: Ready::default(),
             delayed: BTreeSet::new(),
             durations: Durations::default(),
             next_order: 0,

@@ -80,6 +80,11 @@ impl State {
 }
 
 impl TaskEntry {
+    /// Whether it runs a program of the author's, which not every worker does.
+    pub(super) fn is_command(&self) -> bool {
+        self.task.spec.kind().is_open()
+    }
+
     /// Its place among what is ready.
     pub(super) fn place(&self) -> (Reverse<u64>, u64, TaskKey) {
         (Reverse(self.rank), self.order, self.task.key)
@@ -182,6 +187,8 @@ pub(super) struct Worker {
     pub(super) host: String,
     pub(super) device: String,
     pub(super) slots: u32,
+    /// Whether it runs programs of users.
+    pub(super) commands: bool,
     pub(super) draining: bool,
     /// Gets nothing new: by a person's wish, or after failing everything.
     pub(super) aside: Option<Aside>,
@@ -202,6 +209,7 @@ impl Worker {
             host: String::new(),
             device: String::new(),
             slots: 0,
+            commands: false,
             draining: false,
             aside: None,
             failed: Vec::new(),

@@ -1,6 +1,6 @@
 //! What can be asked about the state.
 
-use ablate_proto::id::{SweepId, TaskKey, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::status::{
     ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
 };
@@ -109,6 +109,22 @@ impl Core {
         })
     }
 
+    /// Who runs a task, and under which number.
+    pub fn holder(&self, task: TaskKey) -> Option<(WorkerId, AttemptId)> {
+        match &self.tasks.get(&task)?.state {
+            State::Leased(lease) => {
+                let number = lease.attempt;
+                Some((lease.worker.clone(), AttemptId { task, number }))
+            }
+            State::Waiting { .. }
+            | State::Ready
+            | State::Delayed { .. }
+            | State::Done { .. }
+            | State::Failed
+            | State::Cancelled => None,
+        }
+    }
+
     pub fn has_sweep(&self, id: &SweepId) -> bool {
         self.sweeps.contains_key(id)
     }
@@ -203,6 +219,7 @@ fn row(now: Now, entry: &TaskEntry) -> TaskStatus {
         total: 0,
         seconds: 0.0,
         failure: entry.last_failure.clone(),
+        latest: Vec::new(),
     };
     match &entry.state {
         State::Leased(lease) => {

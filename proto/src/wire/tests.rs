@@ -28,6 +28,7 @@ fn worker_messages_survive_the_wire() {
         slots: 2,
         host: "box".into(),
         device: "cpu".into(),
+        commands: true,
         holding: vec![attempt()],
     };
     let commit = Commit {

@@ -21,6 +21,7 @@ impl From<FromWorker> for WorkerMessage {
                 slots: hello.slots,
                 host: hello.host,
                 device: hello.device,
+                commands: hello.commands,
                 holding: attempts_to_wire(hello.holding),
             }),
             FromWorker::Heartbeat { holding, draining } => M::Heartbeat(super::Heartbeat {
@@ -38,6 +39,11 @@ impl From<FromWorker> for WorkerMessage {
                 seconds: commit.seconds,
                 manifest: commit.manifest.map(Vec::from).unwrap_or_default().into(),
                 reused: commit.reused,
+            }),
+            FromWorker::Log(attempt, piece) => M::Log(super::Log {
+                attempt: Some(attempt.into()),
+                from: piece.from,
+                text: piece.text.into(),
             }),
             FromWorker::Fail(attempt, failure) => M::Fail(super::Fail {
                 attempt: Some(attempt.into()),
@@ -94,6 +100,11 @@ impl TryFrom<WorkerMessage> for FromWorker {
                 };
                 Self::Commit(attempt, commit)
             }
+            M::Log(log) => {
+                let attempt = need(log.attempt, "log.attempt")?.try_into()?;
+                let (from, text) = (log.from, log.text.into());
+                Self::Log(attempt, message::LogPiece { from, text })
+            }
             M::Fail(fail) => {
                 let class = need(failure_class(fail.class()), "fail.class")?;
                 let attempt = need(fail.attempt, "fail.attempt")?.try_into()?;
@@ -129,6 +140,7 @@ impl TryFrom<super::Hello> for message::Hello {
             slots: wire.slots,
             host: wire.host,
             device: wire.device,
+            commands: wire.commands,
             holding: attempts_from_wire(wire.holding)?,
         })
     }
@@ -155,6 +167,10 @@ impl From<ToWorker> for CoordinatorMessage {
             ToWorker::Drop { attempt, reason } => M::Drop(super::Drop {
                 attempt: Some(attempt.into()),
                 reason,
+            }),
+            ToWorker::Follow { attempt, on } => M::Follow(super::Follow {
+                attempt: Some(attempt.into()),
+                on,
             }),
             ToWorker::Ack { attempt, accepted } => M::Ack(Ack {
                 attempt: Some(attempt.into()),
@@ -190,6 +206,10 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
             M::Drop(drop) => Self::Drop {
                 attempt: need(drop.attempt, "drop.attempt")?.try_into()?,
                 reason: drop.reason,
+            },
+            M::Follow(follow) => Self::Follow {
+                attempt: need(follow.attempt, "follow.attempt")?.try_into()?,
+                on: follow.on,
             },
             M::Ack(ack) => Self::Ack {
                 attempt: need(ack.attempt, "ack.attempt")?.try_into()?,

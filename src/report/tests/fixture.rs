@@ -180,6 +180,7 @@ impl Fixture {
             total: 0,
             seconds: 1.0,
             failure,
+            latest: Vec::new(),
         });
     }
 

@@ -86,6 +86,11 @@ impl Held {
         None
     }
 
+    /// Whether an attempt is at work.
+    pub(super) fn has(&self, attempt: AttemptId) -> bool {
+        matches!(self.attempts.get(&attempt), Some(State::Working(_)))
+    }
+
     pub(super) fn has_reports(&self) -> bool {
         !self.outbox.is_empty()
     }

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::{Failure, FailureClass};
+use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::follow::LogSender;
 use super::log_tail::LogTail;
 use super::progress::Reporter;
 use super::runner_process::Event;
@@ -64,7 +66,7 @@ pub(super) async fn execute(
     lent: &mut Lent,
     job: Job,
     (stops, hang): (&Stops, Duration),
-    mut progress: Reporter,
+    (mut progress, mut log): (Reporter, LogSender),
     uploads: &mut CheckpointUploads,
 ) -> Execution {
     let started_ms = unix_ms();
@@ -119,9 +121,13 @@ pub(super) async fn execute(
                         break Ok(End::Failed(failure));
                     }
                 }
+                Event::Said(FromRunner::Program { group }) => {
+                    runner.program = group.map(Pid::from_raw);
+                }
                 Event::Said(FromRunner::Ready { .. }) => {}
             },
             () = progress.due() => progress.send(),
+            () = log.due() => log.send(&runner.log),
             () = stops.any(), if !stopping => {
                 stopping = true;
                 if let Err(error) = runner.tell(&ToRunner::Stop).await {
@@ -141,6 +147,7 @@ pub(super) async fn execute(
             }
         }
     };
+    log.send(&runner.log);
     let execution = Execution {
         log: std::mem::take(&mut runner.log).into_bytes(),
         device: runner.device.clone(),
@@ -206,6 +213,11 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
+    /// Where a user's program runs.
+    pub(super) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
     pub(super) fn out(&self) -> PathBuf {
         self.root.join("out")
     }

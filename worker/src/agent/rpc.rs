@@ -209,8 +209,10 @@ impl Connector {
                         early,
                     });
                 }
-                other
-                @ (ToWorker::Assign { .. } | ToWorker::Drop { .. } | ToWorker::Ack { .. }) => {
+                other @ (ToWorker::Assign { .. }
+                | ToWorker::Drop { .. }
+                | ToWorker::Ack { .. }
+                | ToWorker::Follow { .. }) => {
                     early.push(other);
                 }
             }
