@@ -1,10 +1,12 @@
 //! The coordinator: plans sweeps, leases tasks to workers, keeps the truth.
 //! Knows nothing of what a stage computes.
 
+mod connection;
 pub mod core;
 mod driver;
 mod live;
 mod logs;
+mod outcomes;
 mod performer;
 mod policy;
 mod rpc;
