@@ -202,6 +202,7 @@ pub(super) fn needs(draft: &Draft) -> Needs {
 
 /// Where the files of a stage stand in the sweep file.
 pub(super) fn origin(stage: &StageDraft) -> Origin {
-    let field = stage.parameters.get(FILES).or(stage.parameters.get(RUN));
+    let field = stage.parameters.get(FILES);
+    let field = field.or_else(|| stage.parameters.get(RUN));
     field.map_or(stage.at, |(at, _)| *at)
 }

@@ -69,7 +69,8 @@ impl Ending {
     /// Its own signal, or the one that a shell reports of a child.
     fn signal(&self) -> Option<Signal> {
         let code = self.status.code().filter(|code| (129..=192).contains(code));
-        let number = self.status.signal().or(code.map(|code| code - 128))?;
+        let number = self.status.signal();
+        let number = number.or_else(|| code.map(|code| code - 128))?;
         Signal::try_from(number).ok()
     }
 
