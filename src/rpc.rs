@@ -132,9 +132,10 @@ impl Sweeps {
         Ok(pieces.map(move |p| p.map_err(refused).map(piece)))
     }
 
-    pub(crate) async fn cancel(&mut self, sweep: &str) -> Result<u64, CliError> {
+    /// `now`: what runs is killed instead of asked to stop.
+    pub(crate) async fn cancel(&mut self, sweep: &str, now: bool) -> Result<u64, CliError> {
         let sweep = sweep.to_owned();
-        let reply = self.0.cancel(wire::CancelRequest { sweep }).await;
+        let reply = self.0.cancel(wire::CancelRequest { sweep, now }).await;
         Ok(reply.map_err(refused)?.into_inner().cancelled)
     }
 }

@@ -16,6 +16,8 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/streaming.rs"]
+mod streaming;
 mod support;
 #[path = "system/weights.rs"]
 mod weights;

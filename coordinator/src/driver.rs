@@ -37,7 +37,8 @@ pub(crate) enum Command {
     },
     Submit(Submission, oneshot::Sender<Option<Submitted>>),
     /// Answers with the number of tasks that the sweep has cancelled.
-    Cancel(SweepId, oneshot::Sender<Option<u64>>),
+    /// What runs is asked to stop, or killed.
+    Cancel(SweepId, bool, oneshot::Sender<Option<u64>>),
     /// Something about a sweep; answers with what became of it.
     Change(SweepId, Event, oneshot::Sender<Option<SweepStatus>>),
     Drain(WorkerId, bool, oneshot::Sender<Option<WorkerStatus>>),
@@ -48,7 +49,7 @@ pub(crate) enum Command {
     FollowLog(
         TaskKey,
         Option<AttemptId>,
-        oneshot::Sender<Option<AttemptId>>,
+        oneshot::Sender<Option<(WorkerId, AttemptId)>>,
     ),
     /// Nobody follows this log any more.
     StopLog(WorkerId, AttemptId),
@@ -225,9 +226,14 @@ impl Driver {
                 let answer = core.submitted(&sweep);
                 turn.reply(reply, answer);
             }
-            Command::Cancel(sweep, reply) => {
+            Command::Cancel(sweep, at_once, reply) => {
                 let known = core.has_sweep(&sweep);
-                let effects = core.step(now, Event::Cancel(sweep.clone()));
+                let mut effects = core.step(now, Event::Cancel(sweep.clone()));
+                for effect in &mut effects {
+                    if let Effect::Send(_, ToWorker::Drop { now, .. }) = effect {
+                        *now = at_once;
+                    }
+                }
                 turn.take(effects, core, now);
                 let status = core.sweep_status(now, &sweep, Rows::None);
                 turn.reply(reply, status.filter(|_| known).map(|s| s.cancelled));
@@ -260,7 +266,7 @@ impl Driver {
                     let follow = Box::new(ToWorker::Follow { attempt, on });
                     turn.actions.push(Action::Send(worker.clone(), follow));
                 }
-                turn.reply(reply, holder.map(|(_, attempt)| attempt));
+                turn.reply(reply, holder);
             }
             Command::StopLog(worker, attempt) => {
                 let stop = Box::new(ToWorker::Follow { attempt, on: false });

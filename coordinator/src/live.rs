@@ -13,6 +13,8 @@ use ablate_proto::status::{SweepStatus, TaskState};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+/// Tasks of a worker that are listened to.
+const TASKS: usize = 8192;
 /// Metrics kept of a task.
 const NAMES: usize = 16;
 /// Longer names are cut.
@@ -29,13 +31,13 @@ pub(crate) struct Live(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    tasks: HashMap<TaskKey, Latest>,
-    logs: HashMap<AttemptId, broadcast::Sender<LogPiece>>,
+    /// What each worker says: nobody speaks for another.
+    workers: HashMap<WorkerId, HashMap<TaskKey, Latest>>,
+    logs: HashMap<AttemptId, (WorkerId, broadcast::Sender<LogPiece>)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Latest {
-    worker: WorkerId,
     attempt: u32,
     values: BTreeMap<String, MetricPoint>,
 }
@@ -48,16 +50,15 @@ impl Live {
             return;
         }
         let mut state = self.state();
-        let latest = state.tasks.entry(attempt.task).or_insert_with(|| Latest {
-            worker: worker.clone(),
-            attempt: attempt.number,
-            values: BTreeMap::new(),
-        });
+        let tasks = state.workers.entry(worker.clone()).or_default();
+        if tasks.len() >= TASKS && !tasks.contains_key(&attempt.task) {
+            return;
+        }
+        let latest = tasks.entry(attempt.task).or_default();
         if latest.attempt > attempt.number {
             return;
         }
-        if latest.attempt < attempt.number || latest.worker != *worker {
-            latest.worker = worker.clone();
+        if latest.attempt < attempt.number {
             latest.attempt = attempt.number;
             latest.values.clear();
         }
@@ -73,12 +74,15 @@ impl Live {
     }
 
     /// A piece of a log; whether anybody still follows it.
-    pub(crate) fn log(&self, attempt: AttemptId, mut piece: LogPiece) -> bool {
+    pub(crate) fn log(&self, worker: &WorkerId, attempt: AttemptId, mut piece: LogPiece) -> bool {
         piece.text.truncate(PIECE);
         let mut state = self.state();
-        let Some(followers) = state.logs.get(&attempt) else {
+        let Some((owner, followers)) = state.logs.get(&attempt) else {
             return false;
         };
+        if owner != worker {
+            return false;
+        }
         if followers.send(piece).is_err() {
             state.logs.remove(&attempt);
             return false;
@@ -87,27 +91,34 @@ impl Live {
     }
 
     /// From now on, until the attempt ends.
-    pub(crate) fn follow(&self, attempt: AttemptId) -> broadcast::Receiver<LogPiece> {
+    pub(crate) fn follow(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptId,
+    ) -> broadcast::Receiver<LogPiece> {
         let mut state = self.state();
         let followers = state.logs.entry(attempt);
-        let followers = followers.or_insert_with(|| broadcast::channel(PIECES).0);
-        followers.subscribe()
+        let followers = followers.or_insert_with(|| (worker, broadcast::channel(PIECES).0));
+        followers.1.subscribe()
     }
 
     /// An attempt has ended: nothing more comes of it.
-    pub(crate) fn ended(&self, attempt: AttemptId) {
+    pub(crate) fn ended(&self, worker: &WorkerId, attempt: AttemptId) {
         let mut state = self.state();
-        state.logs.remove(&attempt);
-        let current = state.tasks.get(&attempt.task);
-        if current.is_some_and(|latest| latest.attempt <= attempt.number) {
-            state.tasks.remove(&attempt.task);
+        if state.logs.get(&attempt).is_some_and(|(owner, _)| owner == worker) {
+            state.logs.remove(&attempt);
+        }
+        if let Some(tasks) = state.workers.get_mut(worker) {
+            tasks.remove(&attempt.task);
         }
     }
 
-    /// A worker's session is over. It may come back, and say more.
+    /// A worker's session is over. It may come back, and say more; what
+    /// follows its logs asks again.
     pub(crate) fn gone(&self, worker: &WorkerId) {
         let mut state = self.state();
-        state.tasks.retain(|_, latest| latest.worker != *worker);
+        state.workers.remove(worker);
+        state.logs.retain(|_, (owner, _)| owner != worker);
     }
 
     /// Writes the latest metrics of what runs into a status.
@@ -115,7 +126,8 @@ impl Live {
         let state = self.state();
         for row in &mut status.rows {
             if row.state == TaskState::Running
-                && let Some(latest) = state.tasks.get(&row.key)
+                && let Some(tasks) = row.worker.as_ref().and_then(|id| state.workers.get(id))
+                && let Some(latest) = tasks.get(&row.key)
                 && latest.attempt == row.attempt
             {
                 row.latest = latest.values.values().cloned().collect();
@@ -212,7 +224,10 @@ mod tests {
         live.progress(&worker, attempt(2), &mut says(["loss".to_owned()], 5));
         live.progress(&worker, attempt(1), &mut says(["loss".to_owned()], 9));
         assert_eq!(values(&live), [("loss".to_owned(), 5)]);
-        live.ended(attempt(1));
+        // Another cannot speak for it.
+        let other = WorkerId::generate("b");
+        live.ended(&other, attempt(2));
+        live.gone(&other);
         assert_eq!(values(&live).len(), 1);
         live.gone(&worker);
         assert!(values(&live).is_empty());
@@ -230,20 +245,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_reader_loses_the_oldest_and_blocks_nobody() {
-        let live = Live::default();
-        let mut reader = live.follow(attempt(1));
+        let (live, worker) = (Live::default(), WorkerId::generate("a"));
+        let mut reader = live.follow(worker.clone(), attempt(1));
         let piece = |i: u64| LogPiece {
             from: i,
             text: vec![b'x'; 1],
         };
         for i in 0..3 * PIECES as u64 {
-            assert!(live.log(attempt(1), piece(i)));
+            assert!(live.log(&worker, attempt(1), piece(i)));
+            assert!(!live.log(&WorkerId::generate("b"), attempt(1), piece(i)));
         }
         let lagged = reader.recv().await.unwrap_err();
         assert!(matches!(lagged, broadcast::error::RecvError::Lagged(_)));
         assert!(reader.recv().await.unwrap().from >= 2 * PIECES as u64);
         drop(reader);
-        assert!(!live.log(attempt(1), piece(0)));
+        assert!(!live.log(&worker, attempt(1), piece(0)));
     }
 
     #[test]

@@ -78,11 +78,9 @@ impl Logs {
     /// `on` what comes, until the attempt ends. `None`: it does not run.
     pub(crate) async fn live(self, task: TaskKey, on: bool) -> Option<mpsc::Receiver<LogPiece>> {
         let ask = |follow| move |reply| Command::FollowLog(task, follow, reply);
-        let (attempt, pieces) = {
-            // Listen first, then ask: nothing is missed.
-            let attempt = self.driver.ask(ask(None)).await.ok()??;
-            (attempt, self.live.follow(attempt))
-        };
+        // Listen first, then ask: nothing is missed.
+        let (worker, attempt) = self.driver.ask(ask(None)).await.ok()??;
+        let pieces = self.live.follow(worker, attempt);
         self.driver.ask(ask(Some(attempt))).await.ok()??;
         let (sender, receiver) = mpsc::channel(WAITING);
         tokio::spawn(async move { forward(pieces, sender, on).await });

@@ -100,6 +100,7 @@ mod tests {
 
     fn ended(state: SweepState) -> Change {
         Change::Ended(Box::new(SweepStatus {
+            submitted: 1,
             sweep: "s".parse().unwrap(),
             state,
             points: 1,

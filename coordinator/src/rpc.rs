@@ -143,14 +143,14 @@ async fn receive(
                 }
             }
             FromWorker::Log(attempt, piece) => {
-                if !live.log(attempt, piece) {
+                if !live.log(&worker, attempt, piece) {
                     let stop = Command::StopLog(worker, attempt);
                     driver.send(stop).await.map_err(stopped)?;
                 }
                 continue;
             }
             FromWorker::Commit(attempt, commit) => {
-                live.ended(attempt);
+                live.ended(&worker, attempt);
                 Event::Commit {
                     worker,
                     attempt,
@@ -158,7 +158,7 @@ async fn receive(
                 }
             }
             FromWorker::Fail(attempt, failure) => {
-                live.ended(attempt);
+                live.ended(&worker, attempt);
                 Event::Fail {
                     worker,
                     attempt,
@@ -269,11 +269,11 @@ impl Sweeps for Service {
     }
 
     async fn cancel(&self, request: Request<wire::CancelRequest>) -> Answer<wire::CancelReply> {
-        let name = request.into_inner().sweep;
+        let wire::CancelRequest { sweep: name, now } = request.into_inner();
         let sweep = sweep_id(&name)?;
         let cancelled = self
             .driver
-            .ask(|reply| Command::Cancel(sweep, reply))
+            .ask(|reply| Command::Cancel(sweep, now, reply))
             .await
             .map_err(stopped)?;
         match cancelled {

@@ -84,6 +84,8 @@ pub enum ToWorker {
     Drop {
         attempt: AttemptId,
         reason: String,
+        /// At once, instead of within a few seconds.
+        now: bool,
     },
     /// A commit or failure was recorded durably, or refused as out of date.
     Ack {

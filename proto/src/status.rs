@@ -78,6 +78,9 @@ pub struct Explanation {
 pub struct SweepStatus {
     pub sweep: SweepId,
     pub state: SweepState,
+    /// Its place in the order of submissions: the largest was the last.
+    #[serde(default)]
+    pub submitted: u64,
     pub points: u64,
     pub tasks: u64,
     pub done: u64,

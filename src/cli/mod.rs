@@ -53,7 +53,8 @@ enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     /// Add this machine as a worker
     Worker(worker::WorkerArgs),
-    /// Hand a sweep to a coordinator
+    /// Hand a sweep to a coordinator; the same name again extends it
+    #[command(visible_alias = "extend")]
     Submit(submit::SubmitArgs),
     /// Show sweeps and workers, or the tasks of one sweep
     Status(status::StatusArgs),
@@ -108,11 +109,12 @@ struct SweepArgs {
     set: Vec<String>,
 }
 
-/// A sweep that a coordinator knows.
+/// Sweeps that a coordinator knows.
 #[derive(Args)]
 struct Known {
-    /// Name of the sweep
-    sweep: String,
+    /// Names of sweeps, `last`, `all`, or patterns such as `e1*`
+    #[arg(required = true, value_name = "SWEEP")]
+    sweeps: Vec<String>,
     #[command(flatten)]
     join: JoinArgs,
 }
@@ -160,7 +162,7 @@ impl Cli {
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
         match self.command {
-            Command::Plan(args) => plan::plan(&context, &args),
+            Command::Plan(args) => block_on(plan::plan(&context, &args)),
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
@@ -193,7 +195,7 @@ impl Command {
             Self::Worker(args) => args.flags(),
             Self::Submit(args) => args.join.flags(),
             Self::Status(args) => args.join.flags(),
-            Self::Watch(args) => args.known.join.flags(),
+            Self::Watch(args) => args.join.flags(),
             Self::Logs(args) => args.join.flags(),
             Self::Cancel(args) => args.known.join.flags(),
             Self::Wait(args) => args.known.join.flags(),
@@ -204,7 +206,8 @@ impl Command {
             Self::Report(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
-            Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
+            Self::Plan(args) => args.flags(),
+            Self::Config(_) | Self::Runner(_) => Vec::new(),
         }
     }
 }

@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
         }) = &last
         {
             eprintln!("{}; the rest is cancelled", printable(&hold.why));
-            sweeps.cancel(sweep.as_str()).await?;
+            sweeps.cancel(sweep.as_str(), false).await?;
             last = watch::follow(&mut sweeps, sweep, |_| ()).await;
         }
         Ok::<_, CliError>((submitted, last?))

@@ -88,6 +88,7 @@ impl Core {
                     attempt,
                     reason: "the task was given to another worker, or is no longer wanted"
                         .to_owned(),
+                    now: false,
                 },
             };
             self.effects.push(Effect::Send(id.clone(), message));

@@ -117,6 +117,8 @@ pub struct Core {
     delayed: BTreeSet<(Now, TaskKey)>,
     durations: Durations,
     next_order: u64,
+    /// How often anything was submitted.
+    submissions: u64,
     last_tick: Now,
     refusals: Refusals,
     effects: Vec<Effect>,
@@ -133,6 +135,7 @@ impl Core {
             delayed: BTreeSet::new(),
             durations: Durations::default(),
             next_order: 0,
+            submissions: 0,
             last_tick: Now::ZERO,
             refusals: Refusals::default(),
             effects: Vec::new(),

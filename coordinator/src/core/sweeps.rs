@@ -33,7 +33,9 @@ impl Core {
                 self.cancel_unwanted(key);
             }
         }
+        self.submissions += 1;
         let mut sweep = Sweep {
+            submitted: self.submissions,
             points: submission.points,
             stages_naive: submission.stages_naive,
             tasks: Vec::with_capacity(submission.tasks.len()),

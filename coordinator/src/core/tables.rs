@@ -133,6 +133,8 @@ impl Counts {
 
 #[derive(Debug)]
 pub(super) struct Sweep {
+    /// Its place in the order of submissions.
+    pub(super) submitted: u64,
     pub(super) points: u64,
     pub(super) stages_naive: u64,
     pub(super) tasks: Vec<TaskKey>,

@@ -26,6 +26,7 @@ impl Core {
         Some(SweepStatus {
             sweep: id.clone(),
             state: sweep.state(),
+            submitted: sweep.submitted,
             points: sweep.points,
             tasks: sweep.tasks.len() as u64,
             done: counts.done,

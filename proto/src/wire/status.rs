@@ -154,6 +154,7 @@ impl From<status::SweepStatus> for super::SweepStatus {
         Self {
             sweep: sweep.sweep.to_string(),
             state: super::SweepState::from(sweep.state).into(),
+            submitted: sweep.submitted,
             points: sweep.points,
             tasks: sweep.tasks,
             done: sweep.done,
@@ -177,6 +178,7 @@ impl TryFrom<super::SweepStatus> for status::SweepStatus {
         Ok(Self {
             sweep: wire.sweep.parse()?,
             state,
+            submitted: wire.submitted,
             points: wire.points,
             tasks: wire.tasks,
             done: wire.done,

@@ -74,6 +74,7 @@ fn coordinator_messages_survive_the_wire() {
         ToWorker::Drop {
             attempt,
             reason: "cancelled".into(),
+            now: true,
         },
         ToWorker::Ack {
             attempt,

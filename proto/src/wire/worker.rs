@@ -164,9 +164,14 @@ impl From<ToWorker> for CoordinatorMessage {
                 attempt: attempt.number,
                 task: Some((*task).into()),
             }),
-            ToWorker::Drop { attempt, reason } => M::Drop(super::Drop {
+            ToWorker::Drop {
+                attempt,
+                reason,
+                now,
+            } => M::Drop(super::Drop {
                 attempt: Some(attempt.into()),
                 reason,
+                now,
             }),
             ToWorker::Follow { attempt, on } => M::Follow(super::Follow {
                 attempt: Some(attempt.into()),
@@ -206,6 +211,7 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
             M::Drop(drop) => Self::Drop {
                 attempt: need(drop.attempt, "drop.attempt")?.try_into()?,
                 reason: drop.reason,
+                now: drop.now,
             },
             M::Follow(follow) => Self::Follow {
                 attempt: need(follow.attempt, "follow.attempt")?.try_into()?,

@@ -1,6 +1,8 @@
 //! One job on one slot: from `Run` to how it ended.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ablate_proto::artifact::MetricRow;
@@ -26,6 +28,8 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Stops {
     /// The coordinator does not want this attempt any more.
     pub(super) dropped: CancellationToken,
+    /// Killed then, instead of asked to stop.
+    pub(super) at_once: Arc<AtomicBool>,
     /// The worker is going.
     pub(super) draining: CancellationToken,
 }
@@ -135,7 +139,9 @@ pub(super) async fn execute(
                 }
             }
             () = stops.dropped.cancelled(), if kill_at.is_none() => {
-                kill_at = Some(Instant::now() + STOP_TIME);
+                let at_once = stops.at_once.load(Ordering::Relaxed);
+                let time = if at_once { Duration::ZERO } else { STOP_TIME };
+                kill_at = Some(Instant::now() + time);
             }
             () = sleep_until(watch.end()) => {
                 tracing::warn!(%attempt, ?hang, "the runner makes no progress; killing it");

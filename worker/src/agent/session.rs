@@ -194,7 +194,12 @@ impl Session {
     fn message(&mut self, message: ToWorker) {
         match message {
             ToWorker::Assign { attempt, task } => self.assigned(attempt, *task),
-            ToWorker::Drop { attempt, reason } => {
+            ToWorker::Drop {
+                attempt,
+                reason,
+                now,
+            } => {
+                self.held.hurry(attempt, now);
                 let held = self.forget(attempt);
                 tracing::info!(task = %attempt.task.short(), attempt = attempt.number, held, reason, "dropped");
             }
@@ -232,7 +237,8 @@ impl Session {
         tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = task.label, "assigned");
         self.assigned += 1;
         let stops = Stops {
-            dropped,
+            dropped: dropped.token,
+            at_once: dropped.at_once,
             draining: self.draining.clone(),
         };
         let work = Box::pin(drive(context.clone(), attempt, task, self.assigned, stops));

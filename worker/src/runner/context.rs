@@ -108,6 +108,11 @@ impl Context {
         self.resumed_from = Some(step);
     }
 
+    /// There was nothing to keep this time.
+    pub(crate) fn no_checkpoint(&mut self) {
+        self.last_checkpoint = Instant::now();
+    }
+
     /// Hands over a checkpoint that the stage wrote itself.
     pub(crate) fn checkpointed(&mut self, step: u64, path: PathBuf) {
         self.last_checkpoint = Instant::now();

@@ -99,28 +99,26 @@ impl Keeper {
 
     /// Takes a snapshot if something is new; what cannot be taken now is
     /// taken later.
-    pub(super) fn save(&mut self, context: &mut Context, metrics: &Metrics) {
+    pub(super) fn save(&mut self, context: &mut Context, metrics: &mut Metrics) {
         match self.snapshot(context, metrics) {
             Ok(Some(path)) => context.checkpointed(self.number, path),
-            Ok(None) => {}
+            Ok(None) => context.no_checkpoint(),
             Err(failure) => tracing::warn!(%failure, "no checkpoint this time"),
         }
     }
 
-    /// The last of an attempt that did not come to its end.
-    pub(super) fn save_last(&mut self, context: &mut Context, metrics: &Metrics) {
-        self.save(context, metrics);
-    }
 
     fn snapshot(
         &mut self,
         context: &Context,
-        metrics: &Metrics,
+        metrics: &mut Metrics,
     ) -> Result<Option<PathBuf>, Failure> {
         let found = list(&self.folder)?;
         if found.is_empty() || found == self.saved {
             return Ok(None);
         }
+        // What it measured before it wrote these files is there by now.
+        while metrics.look()? {}
         let header = Header {
             task: context.job().task.key.to_string(),
             number: self.number + 1,

@@ -84,7 +84,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let verdict = ending.verdict(keeper.changed());
     if let Err(failure) = verdict {
         // The next attempt goes on from it.
-        keeper.save_last(context, &metrics);
+        keeper.save(context, &mut metrics);
         return Err(failure);
     }
     metrics.say_what_was_bad();
