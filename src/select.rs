@@ -47,7 +47,10 @@ pub(crate) async fn select_one(sweeps: &mut Sweeps, word: &str) -> Result<SweepI
         several => {
             let names: Vec<_> = several.iter().map(ToString::to_string).collect();
             let names = names.join(", ");
-            fail(Exit::Usage, format!("`{word}` selects several sweeps: {names}; give one"))
+            fail(
+                Exit::Usage,
+                format!("`{word}` selects several sweeps: {names}; give one"),
+            )
         }
     }
 }
@@ -124,7 +127,9 @@ mod tests {
             running: 0,
             reused: 0,
             held: None,
+            priority: 0,
             eta_seconds: None,
+            eta_range: None,
             rows: Vec::new(),
         };
         [("e1", 2), ("e12", 3), ("other", 1)].map(sweep).to_vec()

@@ -105,7 +105,11 @@ impl Live {
     /// An attempt has ended: nothing more comes of it.
     pub(crate) fn ended(&self, worker: &WorkerId, attempt: AttemptId) {
         let mut state = self.state();
-        if state.logs.get(&attempt).is_some_and(|(owner, _)| owner == worker) {
+        if state
+            .logs
+            .get(&attempt)
+            .is_some_and(|(owner, _)| owner == worker)
+        {
             state.logs.remove(&attempt);
         }
         if let Some(tasks) = state.workers.get_mut(worker) {
@@ -208,11 +212,9 @@ mod tests {
 
     fn values(live: &Live) -> Vec<(String, u64)> {
         let state = live.state();
-        let latest = state
-            .tasks
-            .values()
-            .flat_map(|latest| latest.values.values());
-        latest
+        let latest = state.workers.values().flat_map(HashMap::values);
+        let points = latest.flat_map(|latest| latest.values.values());
+        points
             .map(|point| (point.name.clone(), point.step))
             .collect()
     }

@@ -110,7 +110,9 @@ mod tests {
             cancelled: 0,
             running: 0,
             reused: 0,
+            priority: 0,
             eta_seconds: None,
+            eta_range: None,
             rows: Vec::new(),
             held: None,
         }))

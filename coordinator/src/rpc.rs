@@ -23,7 +23,8 @@ use crate::core::{Event, Rows};
 use crate::driver::{Command, Handle, Stopped};
 use crate::live::{Live, Pace};
 use crate::logs::Logs;
-use crate::submit::{SubmitError, Submitter};
+use crate::submit::{SubmitError, Submitter, Wanted};
+use crate::sweep::PRIORITIES;
 
 /// A sweep file with what travels beside it is the largest message there is.
 const MAX_MESSAGE: usize = 25 << 20;
@@ -178,18 +179,20 @@ impl Sweeps for Service {
         let files = request.files.into_iter().map(|f| (f.path, f.content));
         let submission = self
             .submitter
-            .prepare(
-                request.file,
-                request.toml,
-                request.profile,
-                request.set,
-                files.collect(),
-            )
+            .prepare(Wanted {
+                file: request.file,
+                text: request.toml,
+                profile: request.profile,
+                set: request.set,
+                priority: request.priority,
+                files: files.collect(),
+            })
             .await
             .map_err(|e| match e {
                 SubmitError::Sweep(e) => Status::invalid_argument(e.to_string()),
                 SubmitError::Files(_) => Status::invalid_argument(e.to_string()),
                 SubmitError::Store { .. } => Status::unavailable(e.to_string()),
+                SubmitError::Pending(_) => Status::failed_precondition(e.to_string()),
             })?;
         let submitted = self
             .driver
@@ -218,6 +221,7 @@ impl Sweeps for Service {
         let cluster = ClusterStatus {
             sweeps: vec![status],
             workers: cluster.workers,
+            refused: cluster.refused,
         };
         Ok(Response::new(cluster.into()))
     }
@@ -296,6 +300,20 @@ impl Sweeps for Service {
 
     async fn resume(&self, request: Request<wire::SweepRequest>) -> Answer<wire::SweepStatus> {
         self.change(&request.into_inner().sweep, Event::Release)
+            .await
+    }
+
+    async fn prioritise(
+        &self,
+        request: Request<wire::PrioritiseRequest>,
+    ) -> Answer<wire::SweepStatus> {
+        let wire::PrioritiseRequest { sweep, priority } = request.into_inner();
+        if !PRIORITIES.contains(&priority) {
+            let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
+            let why = format!("priority {priority} is not between {least} and {most}");
+            return Err(Status::invalid_argument(why));
+        }
+        self.change(&sweep, |sweep| Event::Prioritise(sweep, priority))
             .await
     }
 

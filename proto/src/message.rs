@@ -1,10 +1,12 @@
 //! What a worker and the coordinator say to each other, as domain types.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::id::{AttemptId, WorkerId};
-use crate::task::Task;
+use crate::task::SealedTask;
 
 /// First message of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +80,7 @@ pub enum ToWorker {
     },
     Assign {
         attempt: AttemptId,
-        task: Box<Task>,
+        task: Arc<SealedTask>,
     },
     /// Stop this attempt without committing it.
     Drop {
@@ -88,13 +90,7 @@ pub enum ToWorker {
         now: bool,
     },
     /// A commit or failure was recorded durably, or refused as out of date.
-    Ack {
-        attempt: AttemptId,
-        accepted: bool,
-    },
+    Ack { attempt: AttemptId, accepted: bool },
     /// Send the log of an attempt as it grows, or no more.
-    Follow {
-        attempt: AttemptId,
-        on: bool,
-    },
+    Follow { attempt: AttemptId, on: bool },
 }

@@ -64,7 +64,7 @@ pub(super) async fn retry(context: &Context, args: &RetryArgs) -> CliResult {
     Ok(Exit::Done)
 }
 
-fn show(context: &Context, status: &SweepStatus) {
+pub(super) fn show(context: &Context, status: &SweepStatus) {
     if context.json {
         return lines::json(status);
     }

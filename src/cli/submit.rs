@@ -5,6 +5,7 @@ use ablate_coordinator::sweep;
 use clap::Args;
 use serde_json::Value;
 
+use super::priority::priority;
 use super::{Context, JoinArgs, SweepArgs};
 use crate::client;
 use crate::difference::{self, Difference};
@@ -16,12 +17,16 @@ use crate::rpc::{SweepFile, Sweeps};
 pub(super) struct SubmitArgs {
     #[command(flatten)]
     sweep: SweepArgs,
+    /// Sweeps of higher priority go first; instead of the file's own
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = priority())]
+    priority: Option<i64>,
     #[command(flatten)]
     pub(super) join: JoinArgs,
 }
 
 pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
-    let file = args.sweep.read()?;
+    let mut file = args.sweep.read()?;
+    file.priority = args.priority;
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
     let difference = extension(&mut sweeps, &file).await?;
     let submitted = sweeps.submit(file).await?;
@@ -49,10 +54,7 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
 }
 
 /// What changes about a sweep that the coordinator knows already.
-async fn extension(
-    sweeps: &mut Sweeps,
-    file: &SweepFile,
-) -> Result<Option<Difference>, CliError> {
+async fn extension(sweeps: &mut Sweeps, file: &SweepFile) -> Result<Option<Difference>, CliError> {
     let source = sweep::Source {
         file: &file.name,
         text: &file.text,

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::baggage::Baggage;
+use super::finder::Finder;
 use super::follow::{Followed, LogSender};
 use super::job::{End, Execution, Stops, Workplace, execute};
 use super::lease::Lease;
@@ -40,6 +41,7 @@ pub(super) struct Context {
     pub(super) build: String,
     pub(super) host: String,
     pub(super) store: Store,
+    pub(super) finder: Finder,
     pub(super) upload_patience: Duration,
     /// A runner that makes no progress for so long is killed.
     pub(super) hang: Duration,

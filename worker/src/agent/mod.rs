@@ -7,12 +7,14 @@
 
 mod attempt;
 mod baggage;
+mod finder;
 mod follow;
 mod held;
 mod job;
 mod lease;
 mod line;
 mod log_tail;
+mod oom;
 mod progress;
 mod rpc;
 mod runner_process;
@@ -37,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use self::attempt::Context;
 use self::baggage::Baggage;
+use self::finder::Finder;
 use self::lease::Lease;
 use self::rpc::Connector;
 use self::runner_process::Launcher;
@@ -223,6 +226,7 @@ impl Opener {
             worker: self.hello.worker.clone(),
             build: self.hello.build.clone(),
             host: self.hello.host.clone(),
+            finder: Finder::new(inner.clone()),
             store: Store::new(inner, settings.store_patience),
             upload_patience: settings.upload_patience,
             hang: settings.hang,
