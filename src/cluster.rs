@@ -118,6 +118,9 @@ impl EmbeddedCluster {
             None if settings.worker.device == DeviceChoice::Auto => command.arg("auto"),
             None => command.arg("cpu"),
         };
+        if settings.worker.allow_commands {
+            command.arg("--allow-commands");
+        }
         command
             .arg("--join")
             .arg(&self.address)

@@ -4,6 +4,7 @@
 use ablate_proto::access::Token;
 use ablate_proto::failure::FailureClass;
 use ablate_proto::id::SweepId;
+use ablate_proto::message::LogPiece;
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use ablate_proto::wire::sweeps_client::SweepsClient;
 use ablate_proto::wire::{self, InvalidMessage};
@@ -51,6 +52,7 @@ impl Sweeps {
             toml: file.text,
             profile: file.profile.unwrap_or_default(),
             set: file.set,
+            files: file.files.into_iter().map(travelling).collect(),
             priority: file.priority,
         };
         let reply = self.0.submit(request).await.map_err(refused)?;
@@ -152,9 +154,26 @@ impl Sweeps {
             .map_err(invalid)
     }
 
-    pub(crate) async fn cancel(&mut self, sweep: &str) -> Result<u64, CliError> {
+    /// The log of a task, piece by piece.
+    pub(crate) async fn logs(
+        &mut self,
+        task: &str,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<LogPiece, CliError>> + Unpin + use<>, CliError> {
+        let task = task.to_owned();
+        let reply = self.0.logs(wire::LogsRequest { task, follow }).await;
+        let pieces = reply.map_err(refused)?.into_inner();
+        let piece = |piece: wire::LogPiece| LogPiece {
+            from: piece.from,
+            text: piece.text.into(),
+        };
+        Ok(pieces.map(move |p| p.map_err(refused).map(piece)))
+    }
+
+    /// `now`: what runs is killed instead of asked to stop.
+    pub(crate) async fn cancel(&mut self, sweep: &str, now: bool) -> Result<u64, CliError> {
         let sweep = sweep.to_owned();
-        let reply = self.0.cancel(wire::CancelRequest { sweep }).await;
+        let reply = self.0.cancel(wire::CancelRequest { sweep, now }).await;
         Ok(reply.map_err(refused)?.into_inner().cancelled)
     }
 }
@@ -168,6 +187,15 @@ pub(crate) struct SweepFile {
     pub(crate) set: Vec<String>,
     /// Instead of the file's own.
     pub(crate) priority: Option<i64>,
+    /// What lies beside it and travels along: path and content.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Whether some stage runs a program of the author's.
+    pub(crate) commands: bool,
+}
+
+fn travelling((path, content): (String, Vec<u8>)) -> wire::TravellingFile {
+    let content = content.into();
+    wire::TravellingFile { path, content }
 }
 
 /// The coordinator's own sentence, with the exit code that its code means.

@@ -7,6 +7,8 @@ mod architecture;
 mod bad_input;
 #[path = "system/by_hand.rs"]
 mod by_hand;
+#[path = "system/command.rs"]
+mod command;
 #[path = "system/control.rs"]
 mod control;
 #[path = "system/crashes.rs"]
@@ -32,6 +34,8 @@ mod s3;
 mod secure;
 #[path = "system/storm.rs"]
 mod storm;
+#[path = "system/streaming.rs"]
+mod streaming;
 #[path = "system/strangers.rs"]
 mod strangers;
 mod support;

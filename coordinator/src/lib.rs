@@ -24,6 +24,8 @@ pub mod core;
 mod driver;
 pub mod gc;
 mod listener;
+mod live;
+mod logs;
 mod outcomes;
 mod performer;
 #[cfg(any(test, feature = "simulation"))]

@@ -243,7 +243,7 @@ where
     let closed = state.closed();
     let beat = tokio::spawn(beat.run(down.clone()));
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
-    let service = Service::new(handle, Submitter::new(store));
+    let service = Service::new(handle, Submitter::new(store.clone()), store);
     let book = Arc::new(book);
     let following = book.clone();
     let _following = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));

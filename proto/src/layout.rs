@@ -49,6 +49,11 @@ pub fn attempt_file(attempt: &AttemptId, name: &str) -> String {
     format!("tasks/{}/{}/{name}", attempt.task, attempt.number)
 }
 
+/// A file that travels with sweeps, by the blake3 of its content.
+pub fn travelling_file(blake3: &str) -> String {
+    format!("files/{blake3}")
+}
+
 pub fn sweep_file(sweep: &SweepId) -> String {
     format!("sweeps/{sweep}/sweep.toml")
 }

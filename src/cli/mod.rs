@@ -9,6 +9,7 @@ mod explain;
 mod export;
 mod gc;
 mod login;
+mod logs;
 mod pause;
 mod plan;
 mod priority;
@@ -58,12 +59,15 @@ enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     /// Add this machine as a worker
     Worker(worker::WorkerArgs),
-    /// Hand a sweep to a coordinator
+    /// Hand a sweep to a coordinator; the same name again extends it
+    #[command(visible_alias = "extend")]
     Submit(submit::SubmitArgs),
     /// Show sweeps and workers, or the tasks of one sweep
     Status(status::StatusArgs),
     /// Follow a sweep until it has ended
     Watch(watch::WatchArgs),
+    /// Show the log of a task, or of the tasks of a sweep
+    Logs(logs::LogsArgs),
     /// Stop a sweep; what is done stays
     Cancel(cancel::CancelArgs),
     /// Wait until a sweep has ended; the exit code tells how
@@ -123,11 +127,12 @@ struct SweepArgs {
     set: Vec<String>,
 }
 
-/// A sweep that a coordinator knows.
+/// Sweeps that a coordinator knows.
 #[derive(Args)]
 struct Known {
-    /// Name of the sweep
-    sweep: String,
+    /// Names of sweeps, `last`, `all`, or patterns such as `e1*`
+    #[arg(required = true, value_name = "SWEEP")]
+    sweeps: Vec<String>,
     #[command(flatten)]
     join: JoinArgs,
 }
@@ -188,7 +193,7 @@ impl Cli {
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
         match self.command {
-            Command::Plan(args) => plan::plan(&context, &args),
+            Command::Plan(args) => block_on(plan::plan(&context, &args)),
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Cert(command) => cert::cert(&context, &command),
@@ -200,6 +205,7 @@ impl Cli {
             Command::Submit(args) => block_on(submit::submit(&context, &args)),
             Command::Status(args) => block_on(status::status(&context, &args)),
             Command::Watch(args) => block_on(watch::watch(&context, &args)),
+            Command::Logs(args) => block_on(logs::logs(&context, &args)),
             Command::Cancel(args) => block_on(cancel::cancel(&context, &args)),
             Command::Wait(args) => block_on(wait::wait(&context, &args)),
             Command::Pause(args) => block_on(pause::pause(&context, &args)),
@@ -225,11 +231,12 @@ impl Command {
             Self::Worker(args) => args.flags(),
             Self::Submit(args) => args.join.flags(),
             Self::Status(args) => args.join.flags(),
-            Self::Watch(args) => args.known.join.flags(),
+            Self::Watch(args) => args.join.flags(),
+            Self::Logs(args) => args.join.flags(),
             Self::Cancel(args) => args.known.join.flags(),
             Self::Wait(args) => args.known.join.flags(),
             Self::Pause(args) | Self::Resume(args) => args.known.join.flags(),
-            Self::Priority(args) => args.known.join.flags(),
+            Self::Priority(args) => args.join.flags(),
             Self::Retry(args) => args.known.join.flags(),
             Self::Explain(args) => args.join.flags(),
             Self::Drain(args) => args.join.flags(),
@@ -238,9 +245,8 @@ impl Command {
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
             Self::Token(command) => command.flags(),
-            Self::Plan(_) | Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => {
-                Vec::new()
-            }
+            Self::Plan(args) => args.flags(),
+            Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
         }
     }
 
@@ -285,6 +291,11 @@ impl StoreArgs {
     }
 }
 
+/// `--allow-commands`; left out, the setting decides.
+fn allowed(commands: bool) -> Flags {
+    flag("worker.allow_commands", commands.then_some(true))
+}
+
 fn flag<V: Into<Value>>(key: &'static str, value: Option<V>) -> Flags {
     value.map(|value| (key, value.into())).into_iter().collect()
 }
@@ -306,13 +317,16 @@ impl SweepArgs {
         let bytes = std::fs::read(&self.sweep).map_err(|e| unreadable(e.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|e| unreadable(format!("it is not text in UTF-8 ({e})")))?;
-        Ok(SweepFile {
+        let file = SweepFile {
             name,
             text,
             profile: self.profile.clone(),
             set: self.set.clone(),
+            files: Vec::new(),
+            commands: false,
             priority: None,
-        })
+        };
+        file.with_baggage(&self.sweep).or_exit(Exit::Usage)
     }
 }
 

@@ -32,6 +32,10 @@ pub(super) struct WorkerArgs {
     /// Threads of each task
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Run programs of users (stages of kind `command`); they can do here
+    /// whatever you can
+    #[arg(long)]
+    allow_commands: bool,
     /// End after so many seconds without work
     #[arg(long, value_name = "SECONDS")]
     idle_exit: Option<f64>,
@@ -46,6 +50,7 @@ impl WorkerArgs {
         flags.extend(flag("worker.slots", self.slots));
         flags.extend(self.device.flags());
         flags.extend(flag("worker.threads", self.threads));
+        flags.extend(super::allowed(self.allow_commands));
         flags
     }
 }
@@ -121,6 +126,7 @@ fn settings(
         cache_bytes: ours.cache_mib.saturating_mul(1 << 20),
         grace: seconds(ours.grace_seconds, "a grace")?,
         hang: seconds(ours.hang_seconds, "a time to hang")?,
+        allow_commands: ours.allow_commands,
         idle_exit: idle_exit.map(|s| seconds(s, "an idle time")).transpose()?,
         build: format!(
             "{} ({})",

@@ -92,6 +92,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) grace_seconds: f64,
     /// A task without progress for so long is ended, and tried again.
     pub(crate) hang_seconds: f64,
+    /// Programs of users may run here: stages of kind `command`.
+    pub(crate) allow_commands: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +147,7 @@ impl Default for WorkerSettings {
             checkpoint_seconds: 10.0,
             grace_seconds: 10.0,
             hang_seconds: 900.0,
+            allow_commands: false,
         }
     }
 }

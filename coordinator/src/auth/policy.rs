@@ -9,6 +9,7 @@ const POLICY: [(&str, &[Role]); RPCS.len()] = [
     ("/ablate.v1.Sweeps/Submit", &[User, Admin]),
     ("/ablate.v1.Sweeps/Status", &[User, Admin]),
     ("/ablate.v1.Sweeps/Watch", &[User, Admin]),
+    ("/ablate.v1.Sweeps/Logs", &[User, Admin]),
     ("/ablate.v1.Sweeps/Cancel", &[User, Admin]),
     ("/ablate.v1.Sweeps/Pause", &[User, Admin]),
     ("/ablate.v1.Sweeps/Resume", &[User, Admin]),

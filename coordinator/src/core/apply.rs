@@ -158,6 +158,7 @@ impl Core {
             let drop = ToWorker::Drop {
                 attempt,
                 reason: "cancelled".to_owned(),
+                now: false,
             };
             self.effects.push(Effect::Send(lease.worker.clone(), drop));
         }

@@ -28,6 +28,7 @@ impl Core {
             worker.host = hello.host;
             worker.device = hello.device;
             worker.slots = hello.slots;
+            worker.commands = hello.commands;
             worker.draining = false;
             worker.deadline = deadline;
             worker.silence = Silence::None;
@@ -95,6 +96,7 @@ impl Core {
                     attempt,
                     reason: "the task was given to another worker, or is no longer wanted"
                         .to_owned(),
+                    now: false,
                 },
             };
             self.effects.push(Effect::Send(id.clone(), message));

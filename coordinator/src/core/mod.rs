@@ -134,6 +134,8 @@ pub struct Core {
     ranks_are_stale: bool,
     /// Commits since then.
     since_ranked: usize,
+    /// How often anything was submitted.
+    submissions: u64,
     last_tick: Now,
     refusals: Refusals,
     effects: Vec<Effect>,
@@ -155,6 +157,7 @@ impl Core {
             durations: Durations::default(),
             ranks_are_stale: false,
             since_ranked: 0,
+            submissions: 0,
             last_tick: Now::ZERO,
             refusals: Refusals::default(),
             effects: Vec::new(),

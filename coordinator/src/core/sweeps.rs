@@ -41,7 +41,9 @@ impl Core {
             tasks.push(self.adopt(at, task));
         }
         self.rank(&tasks);
+        self.submissions += 1;
         let sweep = &mut self.sweeps[at];
+        sweep.submitted = self.submissions;
         sweep.points = submission.points;
         sweep.stages_naive = submission.stages_naive;
         sweep.priority = submission.priority;

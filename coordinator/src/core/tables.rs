@@ -281,6 +281,8 @@ pub(super) struct Left {
 #[derive(Debug)]
 pub(super) struct Sweep {
     pub(super) id: SweepId,
+    /// Its place in the order of submissions.
+    pub(super) submitted: u64,
     pub(super) points: u64,
     pub(super) stages_naive: u64,
     pub(super) priority: i64,
@@ -315,6 +317,7 @@ impl Sweep {
     pub(super) fn new(id: SweepId) -> Self {
         Self {
             id,
+            submitted: 0,
             points: 0,
             stages_naive: 0,
             priority: 0,

@@ -69,6 +69,7 @@ fn sound() -> Vec<Vec<u8>> {
         slots: 2,
         host: "box".into(),
         device: "cpu".into(),
+        commands: true,
         holding: vec![attempt(1), attempt(2)],
     };
     let point = MetricPoint {

@@ -6,7 +6,9 @@
 //! acknowledged; and no runner outlives [`run`].
 
 mod attempt;
+mod baggage;
 mod finder;
+mod follow;
 mod held;
 mod job;
 mod lease;
@@ -29,8 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_proto::failure::Failure;
-use ablate_proto::id::{AttemptId, WorkerId};
-use ablate_proto::message::{Hello, Progress};
+use ablate_proto::id::WorkerId;
+use ablate_proto::message::{FromWorker, Hello};
 use ablate_proto::wire::InvalidMessage;
 use object_store::ObjectStore;
 use tokio::sync::mpsc;
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::attempt::Context;
+use self::baggage::Baggage;
 use self::finder::Finder;
 use self::lease::Lease;
 use self::rpc::Connector;
@@ -161,6 +164,7 @@ async fn serve(
         slots: u32::try_from(settings.slots).unwrap_or(u32::MAX),
         host,
         device,
+        commands: settings.allow_commands,
         holding: Vec::new(),
     };
     tracing::info!(worker = %hello.worker, device = hello.device, slots = hello.slots, "worker starts");
@@ -206,7 +210,7 @@ struct Opener {
     hello: Hello,
     slots: Arc<Slots>,
     lease: Arc<Lease>,
-    progress: mpsc::Sender<(AttemptId, Progress)>,
+    progress: mpsc::Sender<FromWorker>,
 }
 
 impl Opener {
@@ -230,10 +234,13 @@ impl Opener {
             store: Store::new(inner, settings.store_patience),
             upload_patience: settings.upload_patience,
             hang: settings.hang,
+            allow_commands: settings.allow_commands,
+            baggage: Baggage::default(),
             cache,
             slots: self.slots.clone(),
             lease: self.lease.clone(),
             progress: self.progress.clone(),
+            followed: Arc::default(),
             attempts: settings.scratch.join("attempts"),
             background: TaskTracker::new(),
         }))

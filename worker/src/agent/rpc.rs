@@ -278,8 +278,10 @@ impl Connector {
                         endpoint,
                     });
                 }
-                other
-                @ (ToWorker::Assign { .. } | ToWorker::Drop { .. } | ToWorker::Ack { .. }) => {
+                other @ (ToWorker::Assign { .. }
+                | ToWorker::Drop { .. }
+                | ToWorker::Ack { .. }
+                | ToWorker::Follow { .. }) => {
                     early.push(other);
                 }
             }

@@ -57,6 +57,8 @@ pub(super) struct RunnerProcess {
     reaper: TaskTracker,
     pub(super) device: String,
     pub(super) threads: usize,
+    /// Process group of the program that its stage runs.
+    pub(super) program: Option<Pid>,
 }
 
 /// What a runner did.
@@ -151,6 +153,7 @@ impl Launcher {
             reaper: self.reaper.clone(),
             device: String::new(),
             threads: self.threads,
+            program: None,
         })
     }
 
@@ -279,6 +282,7 @@ impl RunnerProcess {
         let waited = tokio::time::timeout(EXIT_TIME, child.wait()).await;
         // Its own children, if it left any.
         signal_group(self.group);
+        self.end_program();
         self.drain_log();
         match waited {
             Ok(Ok(status)) => {
@@ -287,6 +291,13 @@ impl RunnerProcess {
             }
             Ok(Err(e)) => Failure::bug(format!("the runner's end could not be learnt: {e}")),
             Err(_) => Failure::bug("the runner closed its output without ending"),
+        }
+    }
+
+    /// Ends the program that a dead runner left.
+    fn end_program(&mut self) {
+        if let Some(group) = self.program.take() {
+            signal_group(group);
         }
     }
 
@@ -302,6 +313,7 @@ impl RunnerProcess {
 
 impl Drop for RunnerProcess {
     fn drop(&mut self) {
+        self.end_program();
         let Some(mut child) = self.child.take() else {
             return;
         };

@@ -38,6 +38,8 @@ pub struct WorkerSettings {
     pub upload_patience: Duration,
     /// A runner that makes no progress for so long is killed.
     pub hang: Duration,
+    /// Programs of users may run here (stages of kind `command`).
+    pub allow_commands: bool,
     /// Version and git revision, for provenance.
     pub build: String,
 }
@@ -60,6 +62,7 @@ impl Default for WorkerSettings {
             store_patience: Duration::from_secs(60),
             upload_patience: Duration::from_secs(15 * 60),
             hang: Duration::from_secs(15 * 60),
+            allow_commands: false,
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

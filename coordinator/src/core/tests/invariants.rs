@@ -176,7 +176,7 @@ fn hear(world: &mut World, beliefs: &mut Beliefs) {
                 ToWorker::Drop { attempt, .. } | ToWorker::Ack { attempt, .. } => {
                     held.retain(|a| *a != attempt);
                 }
-                ToWorker::Welcome { .. } => {}
+                ToWorker::Welcome { .. } | ToWorker::Follow { .. } => {}
             }
         }
     }

@@ -104,6 +104,7 @@ impl World {
             slots,
             host: "box".to_owned(),
             device: "cpu".to_owned(),
+            commands: false,
             holding,
         };
         self.step(Event::Hello { hello, session });

@@ -38,7 +38,7 @@ impl Cluster {
                         ToWorker::Ack { attempt, accepted } => {
                             sent.push(Letter::Ack(node, attempt, accepted));
                         }
-                        ToWorker::Welcome { .. } => {}
+                        ToWorker::Welcome { .. } | ToWorker::Follow { .. } => {}
                     }
                 }
                 Effect::StoreOutcome(_) | Effect::ForgetOutcome(_) => {}
@@ -277,6 +277,7 @@ impl Cluster {
                     slots: 1,
                     host: String::new(),
                     device: String::new(),
+                    commands: false,
                     holding,
                 };
                 Event::Hello { hello, session }
