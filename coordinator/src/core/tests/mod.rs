@@ -4,6 +4,7 @@
 mod control;
 mod fairness;
 mod invariants;
+mod removed;
 mod scenarios;
 
 use std::collections::VecDeque;
