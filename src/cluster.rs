@@ -63,16 +63,16 @@ impl EmbeddedCluster {
             .to_string();
         let stop = CancellationToken::new();
         let (ready, up) = oneshot::channel();
-        let serve = server::serve(
-            settings.coordinator.server(&url),
-            store,
-            listener,
-            stop.clone(),
-            move |_| {
-                // The receiver waits below.
-                let _ = ready.send(());
-            },
-        );
+        // Of this machine alone, and gone with it: as if there were no tokens.
+        let server = server::Settings {
+            tls: None,
+            tokens: false,
+            ..settings.coordinator.server(&url)
+        };
+        let serve = server::serve(server, store, listener, stop.clone(), move |_| {
+            // The receiver waits below.
+            let _ = ready.send(());
+        });
         let mut cluster = Self {
             address,
             coordinator: tokio::spawn(serve),
@@ -118,6 +118,9 @@ impl EmbeddedCluster {
             None if settings.worker.device == DeviceChoice::Auto => command.arg("auto"),
             None => command.arg("cpu"),
         };
+        if settings.worker.allow_commands {
+            command.arg("--allow-commands");
+        }
         command
             .arg("--join")
             .arg(&self.address)

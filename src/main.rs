@@ -2,14 +2,17 @@
 //! boxes a team has.
 
 mod allocator;
+mod baggage;
 mod cli;
 mod client;
 mod cluster;
+mod difference;
 mod exit;
 mod lines;
 mod progress;
 mod report;
 mod rpc;
+mod select;
 mod settings;
 mod store;
 mod tasks;

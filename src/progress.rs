@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ablate_proto::id::TaskKey;
 use ablate_proto::status::{SweepStatus, TaskState, TaskStatus};
@@ -11,13 +11,21 @@ use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::lines::printable;
 
+/// Metrics shown of a running task.
+const METRICS: usize = 3;
+/// Without a terminal: between two lines about what runs.
+const LINES_EVERY: Duration = Duration::from_secs(10);
+
 /// Running tasks shown with a bar of their own.
 const BARS: usize = 8;
 
 pub(crate) struct Progress {
     bars: Option<Bars>,
+    quiet: bool,
     ended: BTreeSet<TaskKey>,
     first: bool,
+    /// When running tasks were last spoken of.
+    spoke: Instant,
 }
 
 struct Bars {
@@ -32,8 +40,10 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         Self {
             bars: terminal.then(Bars::new),
+            quiet,
             ended: BTreeSet::new(),
             first: true,
+            spoke: Instant::now(),
         }
     }
 
@@ -47,6 +57,12 @@ impl Progress {
         self.first = false;
         if let Some(bars) = &mut self.bars {
             bars.show(status);
+        } else if !self.quiet && self.spoke.elapsed() >= LINES_EVERY {
+            self.spoke = Instant::now();
+            let running = |row: &&TaskStatus| row.state == TaskState::Running;
+            for row in status.rows.iter().filter(running).take(BARS) {
+                eprintln!("running {} ({}/{})", message(row), row.step, row.total);
+            }
         }
     }
 
@@ -113,13 +129,22 @@ impl Bars {
             let bar = self.tasks.entry(row.key).or_insert_with(|| {
                 let bar = self.all.add(ProgressBar::new(1));
                 bar.set_style(style("  {bar:30.green/dim} {percent:>3} %  {msg}"));
-                bar.set_message(printable(&row.label));
                 bar
             });
+            bar.set_message(message(row));
             bar.set_length(row.total.max(1));
             bar.set_position(row.step);
         }
     }
+}
+
+/// Label and latest metrics of a running task.
+fn message(row: &TaskStatus) -> String {
+    let mut message = printable(&row.label);
+    for point in row.latest.iter().take(METRICS) {
+        message += &format!("  {} {:.4}", printable(&point.name), point.value);
+    }
+    message
 }
 
 fn eta(status: &SweepStatus) -> String {

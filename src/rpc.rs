@@ -1,14 +1,20 @@
 //! Calls to a coordinator. The only file of the command line that names
 //! generated types.
 
+use ablate_proto::access::Token;
 use ablate_proto::failure::FailureClass;
 use ablate_proto::id::SweepId;
+use ablate_proto::message::LogPiece;
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use ablate_proto::wire::sweeps_client::SweepsClient;
 use ablate_proto::wire::{self, InvalidMessage};
+use ablate_worker::dial::Problem;
 use futures::{Stream, StreamExt};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use crate::exit::{CliError, Exit};
 
@@ -16,11 +22,28 @@ const MAX_MESSAGE: usize = 1 << 30;
 
 /// A coordinator that people talk to.
 #[derive(Clone)]
-pub(crate) struct Sweeps(SweepsClient<Channel>);
+pub(crate) struct Sweeps(SweepsClient<InterceptedService<Channel, Bearer>>);
+
+/// Presents the token with every request.
+#[derive(Clone)]
+struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
 
 impl Sweeps {
-    pub(crate) fn new(channel: Channel) -> Self {
-        Self(SweepsClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
+    pub(crate) fn new(channel: Channel, token: Option<&Token>) -> Self {
+        let bearer = Bearer(token.and_then(wire::bearer));
+        let client = SweepsClient::with_interceptor(channel, bearer);
+        Self(client.max_decoding_message_size(MAX_MESSAGE))
     }
 
     pub(crate) async fn submit(&mut self, file: SweepFile) -> Result<Submitted, CliError> {
@@ -29,6 +52,7 @@ impl Sweeps {
             toml: file.text,
             profile: file.profile.unwrap_or_default(),
             set: file.set,
+            files: file.files.into_iter().map(travelling).collect(),
             priority: file.priority,
         };
         let reply = self.0.submit(request).await.map_err(refused)?;
@@ -130,9 +154,26 @@ impl Sweeps {
             .map_err(invalid)
     }
 
-    pub(crate) async fn cancel(&mut self, sweep: &str) -> Result<u64, CliError> {
+    /// The log of a task, piece by piece.
+    pub(crate) async fn logs(
+        &mut self,
+        task: &str,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<LogPiece, CliError>> + Unpin + use<>, CliError> {
+        let task = task.to_owned();
+        let reply = self.0.logs(wire::LogsRequest { task, follow }).await;
+        let pieces = reply.map_err(refused)?.into_inner();
+        let piece = |piece: wire::LogPiece| LogPiece {
+            from: piece.from,
+            text: piece.text.into(),
+        };
+        Ok(pieces.map(move |p| p.map_err(refused).map(piece)))
+    }
+
+    /// `now`: what runs is killed instead of asked to stop.
+    pub(crate) async fn cancel(&mut self, sweep: &str, now: bool) -> Result<u64, CliError> {
         let sweep = sweep.to_owned();
-        let reply = self.0.cancel(wire::CancelRequest { sweep }).await;
+        let reply = self.0.cancel(wire::CancelRequest { sweep, now }).await;
         Ok(reply.map_err(refused)?.into_inner().cancelled)
     }
 }
@@ -146,16 +187,38 @@ pub(crate) struct SweepFile {
     pub(crate) set: Vec<String>,
     /// Instead of the file's own.
     pub(crate) priority: Option<i64>,
+    /// What lies beside it and travels along: path and content.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Whether some stage runs a program of the author's.
+    pub(crate) commands: bool,
+}
+
+fn travelling((path, content): (String, Vec<u8>)) -> wire::TravellingFile {
+    let content = content.into();
+    wire::TravellingFile { path, content }
 }
 
 /// The coordinator's own sentence, with the exit code that its code means.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(status: Status) -> CliError {
+    if let Some(source) = std::error::Error::source(&status) {
+        let Problem { why, is_final } = Problem::of(source);
+        let exit = if is_final {
+            Exit::Refused
+        } else {
+            Exit::Unreachable
+        };
+        let error = anyhow::anyhow!("the coordinator could not be asked: {why}");
+        return CliError { exit, error };
+    }
     let exit = match status.code() {
         Code::InvalidArgument | Code::NotFound | Code::OutOfRange | Code::ResourceExhausted => {
             Exit::Usage
         }
-        Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => Exit::Refused,
+        Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::FailedPrecondition
+        | Code::Unimplemented => Exit::Refused,
         _ => Exit::Unreachable,
     };
     let error = match status.message() {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ablate_proto::id::{SweepId, TaskKey, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Hello, ToWorker};
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use object_store::ObjectStore;
@@ -39,12 +39,22 @@ pub(crate) enum Command {
     /// Which of these are done without that a sweep names them.
     Unnamed(Vec<TaskKey>, oneshot::Sender<Vec<TaskKey>>),
     /// Answers with the number of tasks that the sweep has cancelled.
-    Cancel(SweepId, oneshot::Sender<Option<u64>>),
+    /// What runs is asked to stop, or killed.
+    Cancel(SweepId, bool, oneshot::Sender<Option<u64>>),
     /// Something about a sweep; answers with what became of it.
     Change(SweepId, Event, oneshot::Sender<Option<SweepStatus>>),
     Drain(WorkerId, bool, oneshot::Sender<Option<WorkerStatus>>),
     /// Tasks whose keys begin so.
     Explain(String, oneshot::Sender<Vec<Explanation>>),
+    /// The attempt that runs a task; if it is still this one, its worker is
+    /// asked to send its log.
+    FollowLog(
+        TaskKey,
+        Option<AttemptId>,
+        oneshot::Sender<Option<(WorkerId, AttemptId)>>,
+    ),
+    /// Nobody follows this log any more.
+    StopLog(WorkerId, AttemptId),
     Sweep(SweepId, Rows, oneshot::Sender<Option<SweepStatus>>),
     /// What a follower has not seen yet, and how many tasks have ended by now.
     Follow(
@@ -219,9 +229,14 @@ impl Driver {
                 turn.reply(reply, answer);
             }
             Command::Unnamed(keys, reply) => turn.reply(reply, core.unnamed(&keys)),
-            Command::Cancel(sweep, reply) => {
+            Command::Cancel(sweep, at_once, reply) => {
                 let known = core.has_sweep(&sweep);
-                let effects = core.step(now, Event::Cancel(sweep.clone()));
+                let mut effects = core.step(now, Event::Cancel(sweep.clone()));
+                for effect in &mut effects {
+                    if let Effect::Send(_, ToWorker::Drop { now, .. }) = effect {
+                        *now = at_once;
+                    }
+                }
                 turn.take(effects, core, now);
                 let status = core.sweep_status(now, &sweep, Rows::None);
                 turn.reply(reply, status.filter(|_| known).map(|s| s.cancelled));
@@ -244,6 +259,21 @@ impl Driver {
                 let keys = core.tasks_with(&prefix, EXPLAINED);
                 let all = keys.into_iter().filter_map(|key| core.explain(now, key));
                 turn.reply(reply, all.collect());
+            }
+            Command::FollowLog(task, asked, reply) => {
+                let holder = core.holder(task);
+                if let Some((worker, attempt)) = &holder
+                    && asked == Some(*attempt)
+                {
+                    let (attempt, on) = (*attempt, true);
+                    let follow = Box::new(ToWorker::Follow { attempt, on });
+                    turn.actions.push(Action::Send(worker.clone(), follow));
+                }
+                turn.reply(reply, holder);
+            }
+            Command::StopLog(worker, attempt) => {
+                let stop = Box::new(ToWorker::Follow { attempt, on: false });
+                turn.actions.push(Action::Send(worker, stop));
             }
             Command::Sweep(sweep, rows, reply) => {
                 turn.reply(reply, core.sweep_status(now, &sweep, rows));
@@ -271,6 +301,7 @@ impl Turn {
     fn take(&mut self, effects: Vec<Effect>, core: &Core, now: Duration) {
         for effect in effects {
             match effect {
+                Effect::Record(Fact::AttemptStarted { .. }) if planted!(CounterNotDurable) => {}
                 Effect::Record(fact) => self.facts.push(fact),
                 Effect::Send(worker, message) => {
                     self.actions.push(Action::Send(worker, Box::new(message)));

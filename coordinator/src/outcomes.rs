@@ -100,6 +100,7 @@ mod tests {
 
     fn ended(state: SweepState) -> Change {
         Change::Ended(Box::new(SweepStatus {
+            submitted: 1,
             sweep: "s".parse().unwrap(),
             state,
             points: 1,
@@ -109,9 +110,9 @@ mod tests {
             cancelled: 0,
             running: 0,
             reused: 0,
+            priority: 0,
             eta_seconds: None,
             eta_range: None,
-            priority: 0,
             rows: Vec::new(),
             held: None,
         }))

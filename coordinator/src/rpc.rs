@@ -6,24 +6,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ablate_proto::id::{SweepId, WorkerId};
-use ablate_proto::message::{FromWorker, ToWorker};
-use ablate_proto::status::{ClusterStatus, Hold};
+use ablate_proto::id::{AttemptId, SweepId, WorkerId};
+use ablate_proto::message::{FromWorker, LogPiece, ToWorker};
+use ablate_proto::status::{ClusterStatus, Explanation, Hold, TaskState};
 use ablate_proto::wire::cluster_server::{Cluster, ClusterServer};
 use ablate_proto::wire::sweeps_server::{Sweeps, SweepsServer};
 use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
 use futures::{Stream, StreamExt};
+use object_store::ObjectStore;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle, Stopped};
+use crate::live::{Live, Pace};
+use crate::logs::Logs;
 use crate::submit::{SubmitError, Submitter, Wanted};
 use crate::sweep::PRIORITIES;
 
-/// A sweep file is the largest message there is.
-const MAX_MESSAGE: usize = 17 << 20;
+/// A sweep file with what travels beside it is the largest message there is.
+const MAX_MESSAGE: usize = 25 << 20;
+/// What workers say, and are told, is short.
+const MAX_SESSION_MESSAGE: usize = 4 << 20;
+/// The status of a sweep of a million tasks.
+const MAX_ANSWER: usize = 1 << 30;
 /// A worker that says nothing for so long after connecting is cut off.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Snapshots of a watched sweep come no faster than this.
@@ -37,23 +45,31 @@ pub(crate) struct Service {
     driver: Handle,
     submitter: Arc<Submitter>,
     sessions: Arc<AtomicU64>,
+    live: Arc<Live>,
+    store: Arc<dyn ObjectStore>,
 }
 
 impl Service {
-    pub(crate) fn new(driver: Handle, submitter: Submitter) -> Self {
+    pub(crate) fn new(driver: Handle, submitter: Submitter, store: Arc<dyn ObjectStore>) -> Self {
         Self {
             driver,
             submitter: Arc::new(submitter),
             sessions: Arc::default(),
+            live: Arc::default(),
+            store,
         }
     }
 
     pub(crate) fn cluster(&self) -> ClusterServer<Self> {
-        ClusterServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE)
+        ClusterServer::new(self.clone())
+            .max_decoding_message_size(MAX_SESSION_MESSAGE)
+            .max_encoding_message_size(MAX_SESSION_MESSAGE)
     }
 
     pub(crate) fn sweeps(&self) -> SweepsServer<Self> {
-        SweepsServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE)
+        SweepsServer::new(self.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_ANSWER)
     }
 }
 
@@ -83,11 +99,12 @@ impl Cluster for Service {
             sender,
         };
         self.driver.send(open).await.map_err(stopped)?;
-        let driver = self.driver.clone();
+        let (driver, live) = (self.driver.clone(), self.live.clone());
         tokio::spawn(async move {
-            if let Err(error) = receive(&driver, &worker, inbound).await {
+            if let Err(error) = receive(&driver, &live, &worker, inbound).await {
                 tracing::info!(%worker, session, %error, "session broke");
             }
+            live.gone(&worker);
             let gone = Event::Gone { worker, session };
             let _ = driver.send(Command::Event(gone)).await;
         });
@@ -99,12 +116,24 @@ impl Cluster for Service {
 /// Forwards a worker's messages until its stream ends.
 async fn receive(
     driver: &Handle,
+    live: &Live,
     worker: &WorkerId,
     mut inbound: Streaming<WorkerMessage>,
 ) -> Result<(), Status> {
+    let mut pace = Pace::new(Instant::now());
     while let Some(message) = inbound.message().await? {
         let worker = worker.clone();
-        let event = match parse(message)? {
+        let message = parse(message)?;
+        if let FromWorker::Progress(..) | FromWorker::Log(..) = message
+            && !pace.admits(Instant::now())
+        {
+            if pace.dropped.is_power_of_two() {
+                let dropped = pace.dropped;
+                tracing::warn!(%worker, dropped, "it reports too often; reports are left out");
+            }
+            continue;
+        }
+        let event = match message {
             FromWorker::Hello(_) => {
                 return Err(Status::invalid_argument("a session has one hello"));
             }
@@ -113,21 +142,38 @@ async fn receive(
                 holding,
                 draining,
             },
-            FromWorker::Progress(attempt, progress) => Event::Progress {
-                worker,
-                attempt,
-                progress,
-            },
-            FromWorker::Commit(attempt, commit) => Event::Commit {
-                worker,
-                attempt,
-                commit,
-            },
-            FromWorker::Fail(attempt, failure) => Event::Fail {
-                worker,
-                attempt,
-                failure,
-            },
+            FromWorker::Progress(attempt, mut progress) => {
+                // Metrics are not the core's business.
+                live.progress(&worker, attempt, &mut progress);
+                Event::Progress {
+                    worker,
+                    attempt,
+                    progress,
+                }
+            }
+            FromWorker::Log(attempt, piece) => {
+                if !live.log(&worker, attempt, piece) {
+                    let stop = Command::StopLog(worker, attempt);
+                    driver.send(stop).await.map_err(stopped)?;
+                }
+                continue;
+            }
+            FromWorker::Commit(attempt, commit) => {
+                live.ended(&worker, attempt);
+                Event::Commit {
+                    worker,
+                    attempt,
+                    commit,
+                }
+            }
+            FromWorker::Fail(attempt, failure) => {
+                live.ended(&worker, attempt);
+                Event::Fail {
+                    worker,
+                    attempt,
+                    failure,
+                }
+            }
         };
         driver.send(Command::Event(event)).await.map_err(stopped)?;
     }
@@ -156,7 +202,7 @@ impl Service {
 fn unsubmitted(error: SubmitError) -> Status {
     let text = error.to_string();
     match error {
-        SubmitError::Sweep(_) => Status::invalid_argument(text),
+        SubmitError::Sweep(_) | SubmitError::Files(_) => Status::invalid_argument(text),
         SubmitError::Store { .. } => Status::unavailable(text),
         SubmitError::Pending(_) => Status::failed_precondition(text),
     }
@@ -166,6 +212,7 @@ fn unsubmitted(error: SubmitError) -> Status {
 impl Sweeps for Service {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitReply> {
         let request = request.into_inner();
+        let files = request.files.into_iter().map(|f| (f.path, f.content));
         let submission = self
             .submitter
             .prepare(Wanted {
@@ -174,6 +221,7 @@ impl Sweeps for Service {
                 profile: request.profile,
                 set: request.set,
                 priority: request.priority,
+                files: files.collect(),
             })
             .await
             .map_err(unsubmitted)?;
@@ -195,12 +243,13 @@ impl Sweeps for Service {
             return Ok(Response::new(cluster.into()));
         }
         let sweep = sweep_id(&name)?;
-        let status = self
+        let mut status = self
             .driver
             .ask(|reply| Command::Sweep(sweep, Rows::All, reply))
             .await
             .map_err(stopped)?
             .ok_or_else(|| unknown(&name, &cluster))?;
+        self.live.fill(&mut status);
         let cluster = ClusterStatus {
             sweeps: vec![status],
             workers: cluster.workers,
@@ -214,7 +263,7 @@ impl Sweeps for Service {
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let name = request.into_inner().sweep;
         let sweep = sweep_id(&name)?;
-        let mut driver = self.driver.clone();
+        let (mut driver, live) = (self.driver.clone(), self.live.clone());
         let follow = move |driver: &Handle, seen: usize| {
             let (driver, sweep) = (driver.clone(), sweep.clone());
             async move {
@@ -234,8 +283,9 @@ impl Sweeps for Service {
             loop {
                 driver.changes.mark_unchanged();
                 let status = match follow(&driver, seen).await {
-                    Ok(Some((status, ended))) => {
+                    Ok(Some((mut status, ended))) => {
                         seen = ended;
+                        live.fill(&mut status);
                         Ok(status)
                     }
                     Ok(None) => break,
@@ -255,11 +305,11 @@ impl Sweeps for Service {
     }
 
     async fn cancel(&self, request: Request<wire::CancelRequest>) -> Answer<wire::CancelReply> {
-        let name = request.into_inner().sweep;
+        let wire::CancelRequest { sweep: name, now } = request.into_inner();
         let sweep = sweep_id(&name)?;
         let cancelled = self
             .driver
-            .ask(|reply| Command::Cancel(sweep, reply))
+            .ask(|reply| Command::Cancel(sweep, now, reply))
             .await
             .map_err(stopped)?;
         match cancelled {
@@ -320,8 +370,55 @@ impl Sweeps for Service {
         Ok(Response::new(status.ok_or_else(unknown)?.into()))
     }
 
+    type LogsStream = BoxStream<wire::LogPiece>;
+
+    async fn logs(&self, request: Request<wire::LogsRequest>) -> Answer<Self::LogsStream> {
+        let wire::LogsRequest { task, follow } = request.into_inner();
+        let task = self.one_task(task).await?;
+        let logs = Logs {
+            driver: self.driver.clone(),
+            live: self.live.clone(),
+            store: self.store.clone(),
+        };
+        let attempt = AttemptId {
+            task: task.task,
+            number: task.attempt,
+        };
+        let piece = |piece: LogPiece| wire::LogPiece {
+            from: piece.from,
+            text: piece.text.into(),
+        };
+        if task.state != TaskState::Running {
+            let stored = logs.stored(attempt).await;
+            let stored = stored.map_err(|e| Status::unavailable(e.to_string()))?;
+            let none = || {
+                let state = format!("{:?}", task.state).to_lowercase();
+                Status::not_found(format!(
+                    "there is no log of `{}` ({state}): it has not run, or wrote nothing",
+                    task.label
+                ))
+            };
+            let text = stored.ok_or_else(none)?;
+            let whole = wire::LogPiece { from: 0, text };
+            let whole = futures::stream::iter([Ok(whole)]);
+            return Ok(Response::new(Box::pin(whole)));
+        }
+        let pieces = logs.live(attempt.task, follow).await;
+        let pieces = pieces.ok_or_else(|| Status::unavailable("it has just ended; ask again"))?;
+        let pieces = ReceiverStream::new(pieces).map(move |p| Ok(piece(p)));
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::Explanation> {
-        let prefix = request.into_inner().task.to_lowercase();
+        let one = self.one_task(request.into_inner().task).await?;
+        Ok(Response::new(one.into()))
+    }
+}
+
+impl Service {
+    /// The one task whose key begins so.
+    async fn one_task(&self, prefix: String) -> Result<Explanation, Status> {
+        let prefix = prefix.to_lowercase();
         if prefix.len() < 4 {
             let why = "a task is named by at least four characters of its key";
             return Err(Status::invalid_argument(why));
@@ -332,7 +429,7 @@ impl Sweeps for Service {
             .await
             .map_err(stopped)?;
         match <[_; 1]>::try_from(found) {
-            Ok([one]) => Ok(Response::new(one.into())),
+            Ok([one]) => Ok(one),
             Err(none) if none.is_empty() => {
                 let why = format!("there is no task whose key begins with `{prefix}` here");
                 Err(Status::not_found(why))
@@ -345,9 +442,7 @@ impl Sweeps for Service {
             }
         }
     }
-}
 
-impl Service {
     /// Does something about a sweep, and answers with what became of it.
     async fn change(
         &self,

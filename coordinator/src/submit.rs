@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ablate_proto::id::TaskKey;
 use ablate_proto::layout;
+use ablate_proto::stage::{MAX_FILE_BYTES, MAX_FILES_BYTES, is_inside};
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -20,6 +22,8 @@ const LOOKS_IN_FLIGHT: usize = 32;
 pub(crate) enum SubmitError {
     #[error(transparent)]
     Sweep(#[from] SweepError),
+    #[error("the files that travel with the sweep: {0}")]
+    Files(String),
     #[error("storing or looking for {path} failed: {source}")]
     Store {
         path: String,
@@ -38,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) set: Vec<String>,
     /// Instead of the file's own.
     pub(crate) priority: Option<i64>,
+    /// What travels with the sweep: path and content.
+    pub(crate) files: Vec<(String, Bytes)>,
 }
 
 pub(crate) struct Submitter {
@@ -57,11 +63,23 @@ impl Submitter {
             profile,
             set,
             priority,
+            files,
         } = wanted;
+        check_files(&files)?;
+        let named = |(path, content): &(String, Bytes)| {
+            let digest = blake3::hash(content).to_hex().to_string();
+            (path.clone(), digest)
+        };
+        let digests: sweep::Files = files.iter().map(named).collect();
+        for (path, content) in files {
+            let key = layout::travelling_file(&digests[&path]);
+            self.put(key, content).await?;
+        }
         let planned = tokio::task::spawn_blocking(move || {
             let options = sweep::Options {
                 profile: (!profile.is_empty()).then_some(profile),
                 set,
+                files: digests,
             };
             let source = sweep::Source {
                 file: &file,
@@ -77,13 +95,13 @@ impl Submitter {
             Ok(planned) => planned?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        self.put(layout::sweep_file(&plan.sweep), text.into_bytes())
+        self.put(layout::sweep_file(&plan.sweep), text.into())
             .await?;
         let json = match serde_json::to_vec(&plan) {
             Ok(json) => json,
             Err(e) => unreachable!("a plan serialises: {e}"),
         };
-        self.put(layout::plan(&plan.sweep), json).await?;
+        self.put(layout::plan(&plan.sweep), json.into()).await?;
         let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
         let path = Path::from(layout::plan(&plan.sweep));
         gc::let_pass(&self.store, &path, &wanted).await?;
@@ -109,13 +127,36 @@ impl Submitter {
             .await
     }
 
-    async fn put(&self, path: String, bytes: Vec<u8>) -> Result<(), SubmitError> {
+    async fn put(&self, path: String, bytes: Bytes) -> Result<(), SubmitError> {
         let key = Path::from(path.as_str());
         match self.store.put(&key, bytes.into()).await {
             Ok(_) => Ok(()),
             Err(source) => Err(SubmitError::Store { path, source }),
         }
     }
+}
+
+/// What travels is small, and lies beside its sweep file.
+fn check_files(files: &[(String, Bytes)]) -> Result<(), SubmitError> {
+    let refuse = |why| Err(SubmitError::Files(why));
+    if let Some((path, _)) = files.iter().find(|(path, _)| !is_inside(path)) {
+        let path: String = path.chars().take(200).collect();
+        return refuse(format!("{path:?} does not lie beside the sweep file"));
+    }
+    let large = |(_, content): &&(String, Bytes)| content.len() > MAX_FILE_BYTES;
+    if let Some((path, content)) = files.iter().find(large) {
+        let bytes = content.len();
+        return refuse(format!(
+            "{path} has {bytes} bytes, and {MAX_FILE_BYTES} are possible"
+        ));
+    }
+    let bytes: usize = files.iter().map(|(_, content)| content.len()).sum();
+    if bytes > MAX_FILES_BYTES {
+        return refuse(format!(
+            "they have {bytes} bytes, and {MAX_FILES_BYTES} are possible"
+        ));
+    }
+    Ok(())
 }
 
 fn submission(plan: Plan) -> Submission {

@@ -49,6 +49,11 @@ pub fn attempt_file(attempt: &AttemptId, name: &str) -> String {
     format!("tasks/{}/{}/{name}", attempt.task, attempt.number)
 }
 
+/// A file that travels with sweeps, by the blake3 of its content.
+pub fn travelling_file(blake3: &str) -> String {
+    format!("files/{blake3}")
+}
+
 pub fn sweep_file(sweep: &SweepId) -> String {
     format!("sweeps/{sweep}/sweep.toml")
 }
@@ -64,4 +69,16 @@ pub fn outcome(sweep: &SweepId) -> String {
 
 pub fn report_file(sweep: &SweepId, name: &str) -> String {
     format!("sweeps/{sweep}/report/{name}")
+}
+
+/// Tokens; no secret is among them.
+pub const AUTH: &str = "auth";
+
+pub fn token(id: &str) -> String {
+    format!("{AUTH}/tokens/{id}.json")
+}
+
+/// There once the token is revoked.
+pub fn revoked_token(id: &str) -> String {
+    format!("{AUTH}/revoked/{id}")
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::Failure;
 use crate::id::{AttemptId, WorkerId};
 use crate::task::SealedTask;
@@ -14,12 +16,14 @@ pub struct Hello {
     pub slots: u32,
     pub host: String,
     pub device: String,
+    /// Whether it runs programs of users.
+    pub commands: bool,
     /// Every attempt the worker runs, has queued, or has finished without an
     /// acknowledgement.
     pub holding: Vec<AttemptId>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricPoint {
     pub name: String,
     pub step: u64,
@@ -32,6 +36,14 @@ pub struct Progress {
     pub step: u64,
     pub total: u64,
     pub points: Vec<MetricPoint>,
+}
+
+/// A part of the log of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPiece {
+    /// Where it begins in the whole log: a gap was left out.
+    pub from: u64,
+    pub text: Vec<u8>,
 }
 
 /// An attempt's result, already in the store.
@@ -55,6 +67,7 @@ pub enum FromWorker {
     Progress(AttemptId, Progress),
     Commit(AttemptId, Commit),
     Fail(AttemptId, Failure),
+    Log(AttemptId, LogPiece),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,10 +86,11 @@ pub enum ToWorker {
     Drop {
         attempt: AttemptId,
         reason: String,
+        /// At once, instead of within a few seconds.
+        now: bool,
     },
     /// A commit or failure was recorded durably, or refused as out of date.
-    Ack {
-        attempt: AttemptId,
-        accepted: bool,
-    },
+    Ack { attempt: AttemptId, accepted: bool },
+    /// Send the log of an attempt as it grows, or no more.
+    Follow { attempt: AttemptId, on: bool },
 }

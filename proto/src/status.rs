@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::id::{SweepId, TaskKey, WorkerId};
+use crate::message::MetricPoint;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +48,9 @@ pub struct TaskStatus {
     pub seconds: f64,
     /// Of the latest failed attempt.
     pub failure: Option<Failure>,
+    /// The latest metrics of a task that runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latest: Vec<MetricPoint>,
 }
 
 /// Why nothing of a sweep starts.
@@ -74,6 +78,9 @@ pub struct Explanation {
 pub struct SweepStatus {
     pub sweep: SweepId,
     pub state: SweepState,
+    /// Its place in the order of submissions: the largest was the last.
+    #[serde(default)]
+    pub submitted: u64,
     pub points: u64,
     pub tasks: u64,
     pub done: u64,

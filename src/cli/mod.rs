@@ -1,12 +1,15 @@
 //! The command line: one file a command.
 
 mod cancel;
+mod cert;
 mod config;
 mod coordinator;
 mod drain;
 mod explain;
 mod export;
 mod gc;
+mod login;
+mod logs;
 mod pause;
 mod plan;
 mod priority;
@@ -18,6 +21,7 @@ mod standby;
 mod status;
 mod submit;
 mod table;
+mod token;
 mod verdicts;
 mod wait;
 mod watch;
@@ -55,12 +59,15 @@ enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     /// Add this machine as a worker
     Worker(worker::WorkerArgs),
-    /// Hand a sweep to a coordinator
+    /// Hand a sweep to a coordinator; the same name again extends it
+    #[command(visible_alias = "extend")]
     Submit(submit::SubmitArgs),
     /// Show sweeps and workers, or the tasks of one sweep
     Status(status::StatusArgs),
     /// Follow a sweep until it has ended
     Watch(watch::WatchArgs),
+    /// Show the log of a task, or of the tasks of a sweep
+    Logs(logs::LogsArgs),
     /// Stop a sweep; what is done stays
     Cancel(cancel::CancelArgs),
     /// Wait until a sweep has ended; the exit code tells how
@@ -85,6 +92,14 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
     Weights(weights::WeightsArgs),
+    /// Make the certificates that other machines need to join
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// Make, list and revoke the tokens that machines and people join with
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Keep the string to join with for the commands of this user
+    Login(login::LoginArgs),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -112,20 +127,28 @@ struct SweepArgs {
     set: Vec<String>,
 }
 
-/// A sweep that a coordinator knows.
+/// Sweeps that a coordinator knows.
 #[derive(Args)]
 struct Known {
-    /// Name of the sweep
-    sweep: String,
+    /// Names of sweeps, `last`, `all`, or patterns such as `e1*`
+    #[arg(required = true, value_name = "SWEEP")]
+    sweeps: Vec<String>,
     #[command(flatten)]
     join: JoinArgs,
 }
 
 #[derive(Args)]
 struct JoinArgs {
-    /// Address of the coordinator, or the store that says where it is
+    /// The coordinator: host:port, the store that says where it is, or the string of `ablate token
+    /// create`. The list of processes shows it, with its token: rather use ABLATE_JOIN, --join-file or `ablate login`
     #[arg(long, value_name = "HOST:PORT|STORE")]
     join: Option<String>,
+    /// Read that string from a file, or from standard input (`-`)
+    #[arg(long, value_name = "PATH", conflicts_with = "join")]
+    join_file: Option<String>,
+    /// Read the token from a file; or set ABLATE_TOKEN
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<String>,
 }
 
 #[derive(Args)]
@@ -147,7 +170,13 @@ type Flags = Vec<(&'static str, Value)>;
 impl Cli {
     pub(crate) fn run(self) -> CliResult {
         let flags = self.command.flags();
-        let Loaded { settings, origins } = settings::load(&flags).or_exit(Exit::Usage)?;
+        let Loaded {
+            mut settings,
+            origins,
+        } = settings::load(&flags).or_exit(Exit::Usage)?;
+        if self.command.asks_a_coordinator() {
+            settings.worker.resolve_join().or_exit(Exit::Usage)?;
+        }
         let context = Context {
             settings,
             json: self.json,
@@ -164,15 +193,19 @@ impl Cli {
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
         match self.command {
-            Command::Plan(args) => plan::plan(&context, &args),
+            Command::Plan(args) => block_on(plan::plan(&context, &args)),
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
+            Command::Cert(command) => cert::cert(&context, &command),
+            Command::Token(command) => block_on(token::token(&context, &command)),
+            Command::Login(args) => block_on(login::login(&context, &args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
             Command::Coordinator(args) => block_on(coordinator::coordinator(&context, &args)),
             Command::Worker(args) => block_on(worker::worker(&context, &args)),
             Command::Submit(args) => block_on(submit::submit(&context, &args)),
             Command::Status(args) => block_on(status::status(&context, &args)),
             Command::Watch(args) => block_on(watch::watch(&context, &args)),
+            Command::Logs(args) => block_on(logs::logs(&context, &args)),
             Command::Cancel(args) => block_on(cancel::cancel(&context, &args)),
             Command::Wait(args) => block_on(wait::wait(&context, &args)),
             Command::Pause(args) => block_on(pause::pause(&context, &args)),
@@ -198,11 +231,12 @@ impl Command {
             Self::Worker(args) => args.flags(),
             Self::Submit(args) => args.join.flags(),
             Self::Status(args) => args.join.flags(),
-            Self::Watch(args) => args.known.join.flags(),
+            Self::Watch(args) => args.join.flags(),
+            Self::Logs(args) => args.join.flags(),
             Self::Cancel(args) => args.known.join.flags(),
             Self::Wait(args) => args.known.join.flags(),
             Self::Pause(args) | Self::Resume(args) => args.known.join.flags(),
-            Self::Priority(args) => args.known.join.flags(),
+            Self::Priority(args) => args.join.flags(),
             Self::Retry(args) => args.known.join.flags(),
             Self::Explain(args) => args.join.flags(),
             Self::Drain(args) => args.join.flags(),
@@ -210,14 +244,38 @@ impl Command {
             Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
-            Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
+            Self::Token(command) => command.flags(),
+            Self::Plan(args) => args.flags(),
+            Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
         }
+    }
+
+    fn asks_a_coordinator(&self) -> bool {
+        !matches!(
+            self,
+            Self::Run(_)
+                | Self::Coordinator(_)
+                | Self::Plan(_)
+                | Self::Config(_)
+                | Self::Runner(_)
+                | Self::Cert(_)
+                | Self::Token(_)
+                | Self::Login(_)
+                | Self::Gc(_)
+        )
     }
 }
 
 impl JoinArgs {
     fn flags(&self) -> Flags {
-        flag("worker.join", self.join.as_deref())
+        let mut flags = flag("worker.join", self.join.as_deref());
+        let unset = self.join.as_ref().map(|_| "");
+        flags.extend(flag(
+            "worker.join_file",
+            self.join_file.as_deref().or(unset),
+        ));
+        flags.extend(flag("worker.token_file", self.token_file.as_deref()));
+        flags
     }
 }
 
@@ -231,6 +289,11 @@ impl StoreArgs {
     fn flags(&self) -> Flags {
         flag("store.url", self.store.as_deref())
     }
+}
+
+/// `--allow-commands`; left out, the setting decides.
+fn allowed(commands: bool) -> Flags {
+    flag("worker.allow_commands", commands.then_some(true))
 }
 
 fn flag<V: Into<Value>>(key: &'static str, value: Option<V>) -> Flags {
@@ -254,13 +317,16 @@ impl SweepArgs {
         let bytes = std::fs::read(&self.sweep).map_err(|e| unreadable(e.to_string()))?;
         let text = String::from_utf8(bytes)
             .map_err(|e| unreadable(format!("it is not text in UTF-8 ({e})")))?;
-        Ok(SweepFile {
+        let file = SweepFile {
             name,
             text,
             profile: self.profile.clone(),
             set: self.set.clone(),
+            files: Vec::new(),
+            commands: false,
             priority: None,
-        })
+        };
+        file.with_baggage(&self.sweep).or_exit(Exit::Usage)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Context, Known};
 use crate::client;
 use crate::exit::{CliResult, Exit};
 use crate::lines::{self, printable};
+use crate::select::{Meant, select};
 
 #[derive(Args)]
 pub(super) struct PauseArgs {
@@ -38,26 +39,34 @@ fn class(name: &str) -> Result<FailureClass, String> {
 
 pub(super) async fn pause(context: &Context, args: &PauseArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let status = sweeps.pause(&args.known.sweep).await?;
-    show(context, &status)
+    for sweep in select(&mut sweeps, &args.known.sweeps, Meant::Open).await? {
+        let status = sweeps.pause(sweep.as_str()).await?;
+        show(context, &status);
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) async fn resume(context: &Context, args: &PauseArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let status = sweeps.resume(&args.known.sweep).await?;
-    show(context, &status)
+    for sweep in select(&mut sweeps, &args.known.sweeps, Meant::Open).await? {
+        let status = sweeps.resume(sweep.as_str()).await?;
+        show(context, &status);
+    }
+    Ok(Exit::Done)
 }
 
 pub(super) async fn retry(context: &Context, args: &RetryArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let status = sweeps.retry(&args.known.sweep, args.class).await?;
-    show(context, &status)
+    for sweep in select(&mut sweeps, &args.known.sweeps, Meant::Any).await? {
+        let status = sweeps.retry(sweep.as_str(), args.class).await?;
+        show(context, &status);
+    }
+    Ok(Exit::Done)
 }
 
-pub(super) fn show(context: &Context, status: &SweepStatus) -> CliResult {
+pub(super) fn show(context: &Context, status: &SweepStatus) {
     if context.json {
-        lines::json(status);
-        return Ok(Exit::Done);
+        return lines::json(status);
     }
     let held = status.held.as_ref().map(|hold| printable(&hold.why));
     lines::line(format_args!(
@@ -70,5 +79,4 @@ pub(super) fn show(context: &Context, status: &SweepStatus) -> CliResult {
         status.failed,
         status.cancelled
     ));
-    Ok(Exit::Done)
 }

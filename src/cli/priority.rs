@@ -5,14 +5,17 @@ use clap::Args;
 use clap::builder::RangedI64ValueParser;
 
 use super::pause::show;
-use super::{Context, Known};
+use super::{Context, JoinArgs};
 use crate::client;
-use crate::exit::CliResult;
+use crate::exit::{CliResult, Exit};
+use crate::select::select_one;
 
 #[derive(Args)]
 pub(super) struct PriorityArgs {
+    /// Name of a sweep, or `last`
+    sweep: String,
     #[command(flatten)]
-    pub(super) known: Known,
+    pub(super) join: JoinArgs,
     /// Sweeps of higher priority go first; 0 is ordinary
     #[arg(value_name = "N", allow_negative_numbers = true, value_parser = priority())]
     priority: i64,
@@ -24,6 +27,8 @@ pub(super) fn priority() -> RangedI64ValueParser<i64> {
 
 pub(super) async fn prioritise(context: &Context, args: &PriorityArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let status = sweeps.prioritise(&args.known.sweep, args.priority).await?;
-    show(context, &status)
+    let sweep = select_one(&mut sweeps, &args.sweep).await?;
+    let status = sweeps.prioritise(sweep.as_str(), args.priority).await?;
+    show(context, &status);
+    Ok(Exit::Done)
 }

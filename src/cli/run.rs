@@ -12,10 +12,11 @@ use serde_json::json;
 use super::signals::Signals;
 use super::{Context, DeviceArgs, Flags, StoreArgs, SweepArgs, flag, verdicts, watch};
 use crate::cluster::EmbeddedCluster;
-use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::exit::{CliError, CliResult, Exit, OrExit, fail};
 use crate::lines::printable;
 use crate::progress::Progress;
 use crate::report::{self, Written};
+use crate::settings::JoinSetting;
 use crate::{client, lines, store};
 
 #[derive(Args)]
@@ -29,6 +30,10 @@ pub(super) struct RunArgs {
     /// Worker processes; by default one a GPU, or one a core
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
+    /// Run the programs that the sweep names (stages of kind `command`); they
+    /// can do here whatever you can
+    #[arg(long)]
+    allow_commands: bool,
     /// Exit with 1 unless every verdict passes
     #[arg(long)]
     check: bool,
@@ -39,6 +44,7 @@ impl RunArgs {
         let mut flags = self.store.flags();
         flags.extend(flag("run.workers", self.workers));
         flags.extend(self.device.flags());
+        flags.extend(super::allowed(self.allow_commands));
         flags
     }
 }
@@ -47,11 +53,20 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let started = Instant::now();
     let file = args.sweep.read()?;
+    if file.commands && !context.settings.worker.allow_commands {
+        return fail(
+            Exit::Refused,
+            format!(
+                "{} runs programs of its author's; read it, and allow them with --allow-commands",
+                file.name
+            ),
+        );
+    }
     let store = store::open(&context.settings.store.url).or_exit(Exit::Refused)?;
     let mut cluster = EmbeddedCluster::start(&context.settings, store.clone()).await?;
     let address = cluster.address.clone();
     let sweep = async {
-        let mut sweeps = client::connect(&address).await?;
+        let mut sweeps = client::connect(&JoinSetting::new(&address)).await?;
         let submitted = sweeps.submit(file).await?;
         announce(&submitted);
         let mut progress = Progress::new(context.json);
@@ -64,7 +79,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
         }) = &last
         {
             eprintln!("{}; the rest is cancelled", printable(&hold.why));
-            sweeps.cancel(sweep.as_str()).await?;
+            sweeps.cancel(sweep.as_str(), false).await?;
             last = watch::follow(&mut sweeps, sweep, |_| ()).await;
         }
         Ok::<_, CliError>((submitted, last?))

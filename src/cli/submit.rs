@@ -1,12 +1,17 @@
-//! `ablate submit`: hand a sweep to a coordinator.
+//! `ablate submit`: hand a sweep to a coordinator; the same name again extends
+//! it, and says what is new and what goes.
 
+use ablate_coordinator::sweep;
 use clap::Args;
+use serde_json::Value;
 
 use super::priority::priority;
 use super::{Context, JoinArgs, SweepArgs};
 use crate::client;
-use crate::exit::{CliResult, Exit};
+use crate::difference::{self, Difference};
+use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::lines;
+use crate::rpc::{SweepFile, Sweeps};
 
 #[derive(Args)]
 pub(super) struct SubmitArgs {
@@ -23,9 +28,15 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
     let mut file = args.sweep.read()?;
     file.priority = args.priority;
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
+    let difference = extension(&mut sweeps, &file).await?;
     let submitted = sweeps.submit(file).await?;
     if context.json {
-        lines::json(&submitted);
+        let mut json = serde_json::to_value(&submitted).or_exit(Exit::Failed)?;
+        if let (Value::Object(json), Some(difference)) = (&mut json, difference) {
+            let difference = serde_json::to_value(difference).or_exit(Exit::Failed)?;
+            json.insert("difference".to_owned(), difference);
+        }
+        lines::json(&json);
     } else {
         lines::line(format_args!(
             "{}: {} points, {} tasks instead of {}, {} of them done before",
@@ -35,6 +46,27 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
             submitted.stages_naive,
             submitted.reused
         ));
+        if let Some(difference) = difference {
+            lines::line(difference.to_string().trim_end());
+        }
     }
     Ok(Exit::Done)
+}
+
+/// What changes about a sweep that the coordinator knows already.
+async fn extension(sweeps: &mut Sweeps, file: &SweepFile) -> Result<Option<Difference>, CliError> {
+    let source = sweep::Source {
+        file: &file.name,
+        text: &file.text,
+    };
+    // One that is wrong is refused by the coordinator.
+    let Ok(plan) = sweep::plan(&source, &file.options()) else {
+        return Ok(None);
+    };
+    let known = sweeps.status(None).await?.sweeps;
+    if known.iter().all(|status| status.sweep != plan.sweep) {
+        return Ok(None);
+    }
+    let before = difference::at_coordinator(sweeps, &plan.sweep).await?;
+    Ok(Some(Difference::new(&plan, &before)))
 }

@@ -6,22 +6,25 @@ use clap::Args;
 use futures::StreamExt;
 
 use super::status::state;
-use super::{Context, Known};
+use super::{Context, JoinArgs};
 use crate::client;
-use crate::exit::{CliError, CliResult, Exit, OrExit, fail};
+use crate::exit::{CliError, CliResult, Exit, fail};
 use crate::lines::{self, printable};
 use crate::progress::Progress;
 use crate::rpc::Sweeps;
+use crate::select::select_one;
 
 #[derive(Args)]
 pub(super) struct WatchArgs {
+    /// Name of a sweep, or `last`
+    sweep: String,
     #[command(flatten)]
-    pub(super) known: Known,
+    pub(super) join: JoinArgs,
 }
 
 pub(super) async fn watch(context: &Context, args: &WatchArgs) -> CliResult {
-    let sweep: SweepId = args.known.sweep.parse().or_exit(Exit::Usage)?;
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
+    let sweep = select_one(&mut sweeps, &args.sweep).await?;
     let mut progress = Progress::new(context.json);
     let last = follow(&mut sweeps, &sweep, |status| {
         if context.json {

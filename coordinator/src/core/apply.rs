@@ -158,6 +158,7 @@ impl Core {
             let drop = ToWorker::Drop {
                 attempt,
                 reason: "cancelled".to_owned(),
+                now: false,
             };
             self.effects.push(Effect::Send(lease.worker.clone(), drop));
         }
@@ -213,6 +214,9 @@ impl Core {
             if from != to {
                 self.queue.turn(claim.sweep, sweep.turn());
             }
+        }
+        if planted!(ReadyForgotten) && matches!(before, State::Leased(_)) {
+            return;
         }
         self.enqueue(ix);
     }

@@ -28,6 +28,7 @@ impl Core {
             worker.host = hello.host;
             worker.device = hello.device;
             worker.slots = hello.slots;
+            worker.commands = hello.commands;
             worker.draining = false;
             worker.deadline = deadline;
             worker.silence = Silence::None;
@@ -48,6 +49,7 @@ impl Core {
             .into_iter()
             .flat_map(|held| held.difference(&holding))
             .copied()
+            .filter(|_| !planted!(AssignmentLost))
             .collect();
         for attempt in forgotten {
             self.send_assignment(&id, attempt);
@@ -63,8 +65,10 @@ impl Core {
     ) {
         let deadline = now + self.settings.lease;
         let renewed = self.workers.change(id, |worker| {
-            worker.deadline = deadline;
-            worker.silence = Silence::None;
+            if !planted!(LeaseNotRenewed) {
+                worker.deadline = deadline;
+                worker.silence = Silence::None;
+            }
             worker.draining |= draining;
         });
         if renewed.is_none() {
@@ -78,7 +82,7 @@ impl Core {
     fn drop_foreign(&mut self, id: &WorkerId, holding: impl Iterator<Item = AttemptId>) {
         for attempt in holding {
             let entry = self.tasks.get(&attempt.task);
-            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) || planted!(ForeignKept) {
                 continue;
             }
             let message = match entry.map(|e| &e.state) {
@@ -92,6 +96,7 @@ impl Core {
                     attempt,
                     reason: "the task was given to another worker, or is no longer wanted"
                         .to_owned(),
+                    now: false,
                 },
             };
             self.effects.push(Effect::Send(id.clone(), message));
@@ -139,7 +144,10 @@ impl Core {
 
     pub(super) fn fail(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, failure: Failure) {
         let entry = self.tasks.get(&attempt.task);
-        let accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        let mut accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        if planted!(DoubleRetry) {
+            accepted |= entry.is_some_and(|e| matches!(e.state, State::Leased(_)));
+        }
         if accepted {
             let class = failure.class;
             self.record(now, Fact::AttemptFailed { attempt, failure });
@@ -190,7 +198,7 @@ impl Core {
     pub(super) fn gone(&mut self, now: Now, id: &WorkerId, session: u64) {
         let back_by = now + self.settings.reconnect;
         let idle = self.workers.change(id, |worker| {
-            if worker.session != Some(session) {
+            if worker.session != Some(session) && !planted!(OldGoneBelieved) {
                 return false;
             }
             worker.session = None;

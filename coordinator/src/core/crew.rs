@@ -16,6 +16,7 @@ pub(super) enum Aside {
     Failing { until: Now },
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Worker {
     /// Number of its session; `None` while it has no connection.
@@ -23,6 +24,8 @@ pub(super) struct Worker {
     pub(super) host: String,
     pub(super) device: String,
     pub(super) slots: u32,
+    /// Whether it runs programs of users.
+    pub(super) commands: bool,
     pub(super) draining: bool,
     /// Gets nothing new: by a person's wish, or after failing everything.
     pub(super) aside: Option<Aside>,
@@ -56,6 +59,7 @@ impl Worker {
             host: String::new(),
             device: String::new(),
             slots: 0,
+            commands: false,
             draining: false,
             aside: None,
             failed: Vec::new(),
@@ -77,11 +81,14 @@ impl Worker {
 
 /// All workers. Rows change through [`Crew::change`] alone, which keeps the
 /// indexes true.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Crew {
     rows: BTreeMap<WorkerId, Worker>,
     /// Those that take tasks, the least loaded first.
     loads: BTreeSet<(u64, WorkerId)>,
+    /// Those of them that run programs of users.
+    bold: BTreeSet<(u64, WorkerId)>,
     /// When the silence of each is to be looked at next.
     alarms: BTreeSet<(Now, WorkerId)>,
     /// One whose lease ends within this gets nothing new.
@@ -96,6 +103,7 @@ impl Crew {
         Self {
             rows: BTreeMap::new(),
             loads: BTreeSet::new(),
+            bold: BTreeSet::new(),
             alarms: BTreeSet::new(),
             margin,
         }
@@ -131,6 +139,7 @@ impl Crew {
         if let Some(worker) = self.rows.remove(id) {
             forget(&mut self.alarms, worker.alarm(self.margin), id);
             forget(&mut self.loads, worker.place(), id);
+            forget(&mut self.bold, worker.bold_place(), id);
         }
     }
 
@@ -141,8 +150,10 @@ impl Crew {
     ) -> Option<T> {
         let worker = self.rows.get_mut(id)?;
         let (alarm, place) = (worker.alarm(self.margin), worker.place());
+        let bold = worker.bold_place();
         let changed = change(worker);
         let (new_alarm, new_place) = (worker.alarm(self.margin), worker.place());
+        let new_bold = worker.bold_place();
         if alarm != new_alarm {
             forget(&mut self.alarms, alarm, id);
             self.alarms.extend(new_alarm.map(|at| (at, id.clone())));
@@ -150,6 +161,10 @@ impl Crew {
         if place != new_place {
             forget(&mut self.loads, place, id);
             self.loads.extend(new_place.map(|load| (load, id.clone())));
+        }
+        if bold != new_bold {
+            forget(&mut self.bold, bold, id);
+            self.bold.extend(new_bold.map(|load| (load, id.clone())));
         }
         Some(changed)
     }
@@ -176,12 +191,18 @@ impl Crew {
 
     /// Whether anybody could take a task of which `queue` may wait behind
     /// each slot.
-    pub(super) fn has_room(&self, now: Now, queue: usize) -> bool {
-        self.with_room(now, queue).next().is_some()
+    pub(super) fn has_room(&self, now: Now, queue: usize, command: bool) -> bool {
+        self.with_room(now, queue, command).next().is_some()
     }
 
-    fn with_room(&self, now: Now, queue: usize) -> impl Iterator<Item = (u64, &WorkerId)> {
-        let least = self.loads.iter().map(|(load, id)| (*load, id));
+    fn with_room(
+        &self,
+        now: Now,
+        queue: usize,
+        command: bool,
+    ) -> impl Iterator<Item = (u64, &WorkerId)> {
+        let takers = if command { &self.bold } else { &self.loads };
+        let least = takers.iter().map(|(load, id)| (*load, id));
         least
             .take_while(move |(load, _)| *load < FULL * (1 + queue as u64))
             // Between two ticks, one may have become late.
@@ -201,7 +222,7 @@ impl Crew {
     pub(super) fn pick(
         &self,
         now: Now,
-        queue: usize,
+        (queue, command): (usize, bool),
         homes: &[&WorkerId],
         avoid: Option<&BTreeSet<WorkerId>>,
     ) -> Option<WorkerId> {
@@ -217,7 +238,7 @@ impl Crew {
                 best = Some((fit, id));
             }
         };
-        let mut room = self.with_room(now, queue);
+        let mut room = self.with_room(now, queue, command);
         // The least loaded, and the least loaded that is not avoided.
         for (load, id) in room.by_ref() {
             offer(load, id);
@@ -226,7 +247,8 @@ impl Crew {
             }
         }
         for id in homes {
-            let load = self.rows.get(*id).and_then(Worker::place);
+            let worker = self.rows.get(*id).filter(|w| w.commands || !command);
+            let load = worker.and_then(Worker::place);
             let fits = |load: &u64| *load < FULL * (1 + queue as u64) && self.is_heard(now, id);
             if let Some(load) = load.filter(fits) {
                 offer(load, id);
@@ -250,6 +272,11 @@ impl Worker {
     fn place(&self) -> Option<u64> {
         let heard = self.silence == Silence::None;
         (heard && self.takes_tasks()).then(|| self.load())
+    }
+
+    /// The same among those that run programs of users.
+    fn bold_place(&self) -> Option<u64> {
+        self.place().filter(|_| self.commands)
     }
 }
 

@@ -21,7 +21,10 @@ impl Core {
             self.rank_all();
         }
         while !self.queue.is_empty() {
-            let takes = |class| self.workers.has_room(now, self.prefetch(class));
+            let takes = |class: Class| {
+                let command = class.kind.is_open();
+                self.workers.has_room(now, self.prefetch(class), command)
+            };
             let Some((turn, _, ix)) = self.queue.next(takes) else {
                 break;
             };
@@ -65,8 +68,8 @@ impl Core {
         let homes = inputs.filter_map(|i| self.tasks.get(&i.task)?.home.as_ref());
         let homes: Vec<&WorkerId> = homes.collect();
         let avoid = entry.trouble.as_ref().map(|trouble| &trouble.failed_on);
-        let queue = self.prefetch(entry.class);
-        self.workers.pick(now, queue, &homes, avoid)
+        let room = (self.prefetch(entry.class), entry.class.kind.is_open());
+        self.workers.pick(now, room, &homes, avoid)
     }
 
     fn place(&self, ix: TaskIx) -> Place {

@@ -94,6 +94,9 @@ impl Core {
         if connected.clone().count() == 0 {
             return "no worker is connected".to_owned();
         }
+        if entry.class.kind.is_open() && !connected.clone().any(|w| w.commands) {
+            return "no worker allows commands: start one with --allow-commands".to_owned();
+        }
         let aside = self.workers.iter().filter_map(|(id, worker)| {
             let why = worker.aside_because(now)?;
             Some(format!("{id} ({why})"))

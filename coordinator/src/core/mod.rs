@@ -111,6 +111,7 @@ pub struct Refusals {
     pub stale: u64,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub struct Core {
     settings: CoreSettings,
@@ -133,6 +134,8 @@ pub struct Core {
     ranks_are_stale: bool,
     /// Commits since then.
     since_ranked: usize,
+    /// How often anything was submitted.
+    submissions: u64,
     last_tick: Now,
     refusals: Refusals,
     effects: Vec<Effect>,
@@ -154,6 +157,7 @@ impl Core {
             durations: Durations::default(),
             ranks_are_stale: false,
             since_ranked: 0,
+            submissions: 0,
             last_tick: Now::ZERO,
             refusals: Refusals::default(),
             effects: Vec::new(),
@@ -166,12 +170,19 @@ impl Core {
         let mut core = Self::new(settings);
         core.queue_is_off = true;
         for fact in facts {
+            if planted!(HoldsForgotten) && matches!(fact, Fact::SweepHeld { .. }) {
+                continue;
+            }
             core.apply(Now::ZERO, &fact);
             core.effects.clear();
         }
         core.rank_all();
         core.ending = core.sweeps.places().collect();
-        let claim_until = core.settings.reclaim();
+        let claim_until = if planted!(NoReclaim) {
+            Now::ZERO
+        } else {
+            core.settings.reclaim()
+        };
         core.workers.change_all(|w| w.deadline = claim_until);
         // It may have been killed before it could.
         let open = core.sweeps.iter().filter(|(_, s)| !s.all_ended());

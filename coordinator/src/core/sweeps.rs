@@ -41,7 +41,9 @@ impl Core {
             tasks.push(self.adopt(at, task));
         }
         self.rank(&tasks);
+        self.submissions += 1;
         let sweep = &mut self.sweeps[at];
+        sweep.submitted = self.submissions;
         sweep.points = submission.points;
         sweep.stages_naive = submission.stages_naive;
         sweep.priority = submission.priority;
@@ -167,6 +169,11 @@ impl Core {
         let Some(at) = self.sweeps.find(id) else {
             return;
         };
+        if planted!(CancelledLeased) {
+            self.sweeps[at].cancelled = true;
+            self.ending.push(at);
+            return;
+        }
         self.queue.leave(at);
         let sweep = &mut self.sweeps[at];
         sweep.cancelled = true;

@@ -1,6 +1,6 @@
 //! What can be asked about the state.
 
-use ablate_proto::id::{SweepId, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::status::{
     ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
 };
@@ -28,6 +28,7 @@ impl Core {
         Some(SweepStatus {
             sweep: id.clone(),
             state: sweep.state(),
+            submitted: sweep.submitted,
             points: sweep.points,
             tasks: sweep.tasks.len() as u64,
             done: counts.done,
@@ -107,6 +108,22 @@ impl Core {
         })
     }
 
+    /// Who runs a task, and under which number.
+    pub fn holder(&self, task: TaskKey) -> Option<(WorkerId, AttemptId)> {
+        match &self.tasks.get(&task)?.state {
+            State::Leased(lease) => {
+                let number = lease.attempt;
+                Some((lease.worker.clone(), AttemptId { task, number }))
+            }
+            State::Waiting { .. }
+            | State::Ready
+            | State::Delayed { .. }
+            | State::Done { .. }
+            | State::Failed
+            | State::Cancelled => None,
+        }
+    }
+
     pub fn has_sweep(&self, id: &SweepId) -> bool {
         self.sweeps.get(id).is_some()
     }
@@ -138,7 +155,7 @@ impl Core {
             let tasks = left.tasks as f64;
             let estimate = self.durations.estimate(*class, left.work / tasks);
             measured |= estimate.is_some();
-            let (seconds, spread) = estimate.unwrap_or((counted(None), 1.0));
+            let (seconds, spread) = estimate.unwrap_or_else(|| (counted(None), 1.0));
             work += tasks * seconds;
             // One class may be off as a whole.
             off += tasks * seconds * spread;
@@ -235,6 +252,7 @@ fn row(now: Now, entry: &TaskEntry) -> TaskStatus {
         total: 0,
         seconds: 0.0,
         failure: entry.last_failure().cloned(),
+        latest: Vec::new(),
     };
     match &entry.state {
         State::Leased(lease) => {

@@ -232,6 +232,17 @@ impl Written {
     }
 }
 
+/// Every fact in the state of a store, for simulations.
+///
+/// # Errors
+/// The state cannot be read.
+#[cfg(feature = "simulation")]
+pub async fn history(store: Arc<dyn ObjectStore>) -> Result<Vec<Fact>, StateError> {
+    let (state, facts) = State::open(store, Duration::from_millis(1)).await?;
+    state.close().await?;
+    Ok(facts)
+}
+
 fn key(index: u64) -> String {
     format!("{FACTS}{index:016x}")
 }

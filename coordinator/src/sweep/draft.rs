@@ -185,7 +185,15 @@ impl StageDraft {
     /// # Errors
     /// Stages of this kind have no such parameter.
     pub(super) fn set(&mut self, field: &str, at: Origin, value: Value) -> Result<(), Fault> {
-        let fields = self.kind.fields();
+        if self.kind.is_open()
+            && field == super::command::PARAMS
+            && let Value::Object(params) = value
+        {
+            return params
+                .into_iter()
+                .try_for_each(|(name, value)| self.set(&name, at, value));
+        }
+        let fields = self.fields();
         if !fields.iter().any(|known| known == field) {
             let hint = if super::file::KEYS.contains(&field) {
                 Hint::note("keys of the sweep itself stand above the first [section]")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ablate_proto::stage::StageKind;
 use toml::de::DeTable;
 
+use super::command;
 use super::condition;
 use super::draft::{Cell, Column, Draft, InputDraft, Row, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
@@ -184,9 +185,11 @@ fn stage(entry: &Entry<'_, '_>) -> Result<StageDraft, Fault> {
         match field.key.as_str() {
             "kind" => {}
             "inputs" => stage.inputs = inputs(field)?,
+            command::PARAMS if stage.kind.is_open() => stage.declare(field)?,
             _ => stage.set(&field.key, field.at, field.json()?)?,
         }
     }
+    stage.check_run()?;
     Ok(stage)
 }
 

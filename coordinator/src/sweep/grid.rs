@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::MAX_AXES;
 use super::axes::{Axis, Factor, Grid, canonical, shown};
-use super::draft::{Column, Draft};
+use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
 
 type Located = (Origin, Value);
@@ -230,7 +230,7 @@ impl Places {
     fn new(draft: &Draft) -> Self {
         Self {
             stages: draft.stages.iter().map(|s| s.name.clone()).collect(),
-            fields: draft.stages.iter().map(|s| s.kind.fields()).collect(),
+            fields: draft.stages.iter().map(StageDraft::fields).collect(),
         }
     }
 

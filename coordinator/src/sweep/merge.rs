@@ -12,6 +12,7 @@ use ablate_proto::task::{Input, Task};
 use serde_json::Value;
 
 use super::axes::{Axis, Grid, shown};
+use super::command::{self, Files};
 use super::draft::Draft;
 use super::error::{Fault, Problem, inert};
 use super::expand::Points;
@@ -32,11 +33,13 @@ pub(super) fn merge(
     graph: &Graph,
     grid: &Grid,
     points: &Points,
+    files: &Files,
 ) -> Result<Merged, Fault> {
     let mut merger = Merger {
         draft,
         grid,
         points,
+        files,
         names: short_names(grid),
         by_key: HashMap::new(),
         tasks: Vec::new(),
@@ -64,7 +67,7 @@ pub(super) fn merge(
             kind: draft.stages[index].kind.to_string(),
             inputs: inputs
                 .iter()
-                .map(|(role, p)| ((*role).to_owned(), name(p)))
+                .map(|(role, p)| (role.clone(), name(p)))
                 .collect(),
             axes: line
                 .axes
@@ -123,6 +126,7 @@ struct Merger<'a> {
     draft: &'a Draft,
     grid: &'a Grid,
     points: &'a Points,
+    files: &'a Files,
     /// Names of the axes in labels.
     names: Vec<&'a str>,
     by_key: HashMap<TaskKey, u32>,
@@ -138,7 +142,7 @@ impl Merger<'_> {
     fn stage(
         &mut self,
         index: usize,
-        inputs: &BTreeMap<&'static str, usize>,
+        inputs: &BTreeMap<String, usize>,
         line: &Lineage,
     ) -> Result<u64, Fault> {
         let own: Vec<(usize, &str)> = axes_of(self.grid, index).collect();
@@ -208,8 +212,10 @@ impl Merger<'_> {
             let value = self.grid.axes[*axis].values[*value as usize].clone();
             parameters.insert((*field).to_owned(), value);
         }
-        StageSpec::build(stage.kind, &parameters).map_err(|e| {
-            let (field, why) = explain(e);
+        let closed = command::close(stage.kind, &mut parameters, self.files);
+        let built =
+            closed.and_then(|()| StageSpec::build(stage.kind, &parameters).map_err(explain));
+        built.map_err(|(field, why)| {
             let mut set_by = own.iter().zip(values);
             let axis = set_by
                 .find(|((_, set), _)| *set == field)
@@ -219,6 +225,7 @@ impl Merger<'_> {
                 });
             let at = match (&axis, stage.parameters.get(&field)) {
                 (Some((_, at)), _) | (None, Some((at, _))) => *at,
+                (None, None) if field == "files" => command::origin(stage),
                 (None, None) => stage.at,
             };
             let problem = Problem::BadParameter {
@@ -236,13 +243,13 @@ impl Merger<'_> {
     fn task(
         &mut self,
         index: usize,
-        inputs: &BTreeMap<&'static str, usize>,
+        inputs: &BTreeMap<String, usize>,
         line: &Lineage,
         spec: StageSpec,
         point: usize,
     ) -> u32 {
         let parents = inputs.iter().map(|(role, &parent)| Input {
-            role: (*role).to_owned(),
+            role: role.clone(),
             task: self.tasks[self.by_stage[parent][point] as usize].task.key,
         });
         let parents = parents.collect();

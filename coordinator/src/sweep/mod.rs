@@ -28,6 +28,7 @@
 //! `expand` walks the points; `merge` finds the unique tasks.
 
 mod axes;
+mod command;
 mod condition;
 mod draft;
 mod error;
@@ -59,6 +60,7 @@ use expand::Points;
 use merge::Merged;
 use plan::{PLAN_VERSION, Plan, Point};
 
+pub use command::{Attachment, Files, Needs};
 pub use error::{Place, SweepError};
 pub use figure::{FIGURE_KINDS, FigureKind};
 pub use hint::Hint;
@@ -97,6 +99,8 @@ pub struct Options {
     /// `axis=value,value`, `stage.parameter=value`, `parameter=value`,
     /// `seed=…` or `replicates=…`.
     pub set: Vec<String>,
+    /// The files that travel with the sweep.
+    pub files: Files,
 }
 
 /// Plans a sweep.
@@ -129,7 +133,23 @@ fn check_size(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What a sweep asks of those who run it; known before it is planned.
+///
+/// # Errors
+/// As [`plan`], as far as the file has to be read for it.
+pub fn needs(source: &Source<'_>, options: &Options) -> Result<Needs, SweepError> {
+    check_size(source.text)
+        .and_then(|()| drafted(source.text, options))
+        .map(|draft| command::needs(&draft))
+        .map_err(|fault| locate(source, options, fault))
+}
+
 fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
+    let draft = drafted(text, options)?;
+    assemble(draft, options.profile.clone(), &options.files)
+}
+
+fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
     let document = DeTable::parse(text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start);
         Fault::new(Origin::File(at), Problem::Syntax(inert(e.message(), 400)))
@@ -160,10 +180,10 @@ fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
     for (index, text) in options.set.iter().enumerate() {
         overrides::set(&mut draft, index, text)?;
     }
-    assemble(draft, options.profile.clone())
+    Ok(draft)
 }
 
-fn assemble(draft: Draft, profile: Option<String>) -> Result<Plan, Fault> {
+fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Plan, Fault> {
     let sweep = sweep_id(&draft, profile.as_deref())?;
     let replicates = replicates(&draft)?;
     let priority = priority(&draft)?;
@@ -182,7 +202,7 @@ fn assemble(draft: Draft, profile: Option<String>) -> Result<Plan, Fault> {
         tasks,
         stages,
         by_stage,
-    } = merge::merge(&draft, &graph, &grid, &points)?;
+    } = merge::merge(&draft, &graph, &grid, &points, files)?;
     let listed = |point| Point {
         coordinates: grid
             .axes
@@ -283,7 +303,10 @@ fn priority(draft: &Draft) -> Result<i64, Fault> {
     let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
     let key = "priority".to_owned();
     let why = format!("is {priority}, but must lie between {least} and {most}");
-    Err(Fault::new(draft.priority_at, Problem::BadValue { key, why }))
+    Err(Fault::new(
+        draft.priority_at,
+        Problem::BadValue { key, why },
+    ))
 }
 
 fn locate(source: &Source<'_>, options: &Options, fault: Fault) -> SweepError {

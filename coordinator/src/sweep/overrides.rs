@@ -3,7 +3,7 @@
 use serde_json::Value;
 use toml::de::DeTable;
 
-use super::draft::{Column, Draft};
+use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
 use super::file::{ProfileTable, columns};
 use super::read::{Scope, json, only};
@@ -112,7 +112,7 @@ fn set_all(draft: &mut Draft, at: Origin, field: &str, value: &Value) -> Result<
     let mut found = None;
     for i in 0..draft.stages.len() {
         let stage = &draft.stages[i];
-        if !stage.kind.fields().iter().any(|known| known == field) {
+        if !stage.fields().iter().any(|known| known == field) {
             continue;
         }
         let own = format!("{}.{field}", stage.name);
@@ -128,7 +128,7 @@ fn set_all(draft: &mut Draft, at: Origin, field: &str, value: &Value) -> Result<
         Some(Some(axis)) => Err(Fault::new(at, Problem::SetByAxis { axis })),
         None => {
             let axes = draft.axes.iter().map(|axis| axis.name.clone());
-            let fields = draft.stages.iter().flat_map(|stage| stage.kind.fields());
+            let fields = draft.stages.iter().flat_map(StageDraft::fields);
             let own = ["seed", "replicates"].map(str::to_owned);
             let mut known: Vec<String> = axes.chain(fields).chain(own).collect();
             known.sort();

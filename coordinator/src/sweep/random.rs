@@ -229,6 +229,18 @@ fn fraction(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
+impl Drawn {
+    /// The values of a choice.
+    pub(super) fn choices(&self) -> &[Value] {
+        match &self.from {
+            Distribution::Choice(values) => values,
+            Distribution::Uniform(..)
+            | Distribution::LogUniform(..)
+            | Distribution::Integer(..) => &[],
+        }
+    }
+}
+
 /// A whole number below `bound`, which is at most 2^64.
 fn below(rng: &mut ChaCha8Rng, bound: u128) -> u64 {
     let product = u128::from(rng.next_u64()) * bound;

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use ablate_proto::stage::{InputInfo, KindInfo, StageKind};
+use ablate_proto::stage::{InputInfo, KindInfo, StageKind, is_name};
 
-use super::draft::{Draft, StageDraft};
+use super::draft::{Draft, InputDraft, StageDraft};
 use super::error::{Fault, Hint, Problem};
 
 pub(super) struct Graph {
     /// For each stage: role → the stage that plays it.
-    pub(super) inputs: Vec<BTreeMap<&'static str, usize>>,
+    pub(super) inputs: Vec<BTreeMap<String, usize>>,
     /// Parents before children; otherwise the order of the file.
     pub(super) order: Vec<usize>,
 }
@@ -27,10 +27,17 @@ impl Graph {
     }
 }
 
-fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<&'static str, usize>, Fault> {
+fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<String, usize>, Fault> {
     let info = stage.kind.info();
     let mut filled = BTreeMap::new();
     for given in &stage.inputs {
+        if stage.kind.is_open() {
+            let by = || format!("input `{}` of stage `{}`", given.role, stage.name);
+            let parent = draft.stage(&given.stage, given.at, by)?;
+            check_role(given)?;
+            filled.insert(given.role.clone(), parent);
+            continue;
+        }
         let Some(role) = info.inputs.iter().find(|i| i.role == given.role) else {
             return Err(Fault::new(given.at, unknown_role(stage, info, &given.role)));
         };
@@ -49,7 +56,7 @@ fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<&'static str, us
             };
             return Err(Fault::new(given.at, problem));
         }
-        filled.insert(role.role, parent);
+        filled.insert(role.role.to_owned(), parent);
     }
     for role in info.inputs.iter().filter(|role| role.required) {
         if filled.contains_key(role.role) {
@@ -57,7 +64,7 @@ fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<&'static str, us
         }
         match fitting(draft, stage, role)[..] {
             [only] => {
-                filled.insert(role.role, only);
+                filled.insert(role.role.to_owned(), only);
             }
             ref several => {
                 let names = several.iter().map(|&i| draft.stages[i].name.clone());
@@ -73,6 +80,16 @@ fn inputs(draft: &Draft, stage: &StageDraft) -> Result<BTreeMap<&'static str, us
         }
     }
     Ok(filled)
+}
+
+/// Roles of the author's become variables of an environment.
+fn check_role(given: &InputDraft) -> Result<(), Fault> {
+    if is_name(&given.role) {
+        return Ok(());
+    }
+    let (what, name) = ("role", given.role.clone());
+    let why = "use letters, digits and '_', not starting with a digit, at most 60";
+    Err(Fault::new(given.at, Problem::BadName { what, name, why }))
 }
 
 fn unknown_role(stage: &StageDraft, info: &KindInfo, role: &str) -> Problem {
@@ -101,7 +118,7 @@ fn kinds(accepted: &[StageKind]) -> String {
     names.join(" or ")
 }
 
-fn order(draft: &Draft, inputs: &[BTreeMap<&str, usize>]) -> Result<Vec<usize>, Fault> {
+fn order(draft: &Draft, inputs: &[BTreeMap<String, usize>]) -> Result<Vec<usize>, Fault> {
     let mut placed = vec![false; inputs.len()];
     let mut order = Vec::with_capacity(inputs.len());
     while order.len() < inputs.len() {
@@ -118,7 +135,7 @@ fn order(draft: &Draft, inputs: &[BTreeMap<&str, usize>]) -> Result<Vec<usize>, 
 }
 
 /// Follows inputs that are not placed until a stage comes up again.
-fn cycle(draft: &Draft, inputs: &[BTreeMap<&str, usize>], placed: &[bool]) -> Fault {
+fn cycle(draft: &Draft, inputs: &[BTreeMap<String, usize>], placed: &[bool]) -> Fault {
     let unplaced = |&i: &usize| !placed[i];
     let mut walk: Vec<usize> = (0..inputs.len()).find(unplaced).into_iter().collect();
     while let Some(&last) = walk.last() {

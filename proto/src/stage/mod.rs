@@ -7,6 +7,7 @@
 
 mod arvm;
 mod autoencoder;
+mod command;
 mod dataset;
 mod decoder;
 mod diffusion;
@@ -31,6 +32,7 @@ use serde_json::{Map, Value};
 
 pub use arvm::{ArvmSpec, Prior, Tie, Unseen, Weighting, Window};
 pub use autoencoder::{AutoencoderSpec, LatentAct};
+pub use command::{CommandSpec, MAX_FILE_BYTES, MAX_FILES, MAX_FILES_BYTES, is_inside, is_name};
 pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, Source};
 pub use decoder::DecoderSpec;
 pub use diffusion::DiffusionSpec;
@@ -228,10 +230,17 @@ stages! {
     Diffusion => DiffusionSpec,
     Generate => GenerateSpec,
     Evaluate => EvaluateSpec,
+    Command => CommandSpec,
     Noop => NoopSpec,
 }
 
 impl StageKind {
+    /// Whether the names of parameters and roles are the author's: then any
+    /// stage can play a role, and parameters stand in the table `params`.
+    pub fn is_open(self) -> bool {
+        self == Self::Command
+    }
+
     /// The names of its parameters, sorted.
     pub fn fields(self) -> Vec<String> {
         self.field_names().to_vec()

@@ -74,6 +74,7 @@ impl From<status::TaskStatus> for super::TaskStatus {
             seconds: row.seconds,
             class: class.unwrap_or(super::FailureClass::Unspecified).into(),
             cause: row.failure.map(|f| f.cause).unwrap_or_default(),
+            latest: row.latest.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -97,6 +98,7 @@ impl TryFrom<super::TaskStatus> for status::TaskStatus {
             total: wire.total,
             seconds: wire.seconds,
             failure,
+            latest: wire.latest.into_iter().map(Into::into).collect(),
             label: wire.label,
             kind: wire.kind,
         })
@@ -152,6 +154,7 @@ impl From<status::SweepStatus> for super::SweepStatus {
         Self {
             sweep: sweep.sweep.to_string(),
             state: super::SweepState::from(sweep.state).into(),
+            submitted: sweep.submitted,
             points: sweep.points,
             tasks: sweep.tasks,
             done: sweep.done,
@@ -178,6 +181,7 @@ impl TryFrom<super::SweepStatus> for status::SweepStatus {
         Ok(Self {
             sweep: wire.sweep.parse()?,
             state,
+            submitted: wire.submitted,
             points: wire.points,
             tasks: wire.tasks,
             done: wire.done,

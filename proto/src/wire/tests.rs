@@ -30,6 +30,7 @@ fn worker_messages_survive_the_wire() {
         slots: 2,
         host: "box".into(),
         device: "cpu".into(),
+        commands: true,
         holding: vec![attempt()],
     };
     let commit = Commit {
@@ -79,6 +80,7 @@ fn coordinator_messages_survive_the_wire() {
         ToWorker::Drop {
             attempt,
             reason: "cancelled".into(),
+            now: true,
         },
         ToWorker::Ack {
             attempt,

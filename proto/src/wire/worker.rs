@@ -23,6 +23,7 @@ impl From<FromWorker> for WorkerMessage {
                 slots: hello.slots,
                 host: hello.host,
                 device: hello.device,
+                commands: hello.commands,
                 holding: attempts_to_wire(hello.holding),
             }),
             FromWorker::Heartbeat { holding, draining } => M::Heartbeat(super::Heartbeat {
@@ -40,6 +41,11 @@ impl From<FromWorker> for WorkerMessage {
                 seconds: commit.seconds,
                 manifest: commit.manifest.map(Vec::from).unwrap_or_default().into(),
                 reused: commit.reused,
+            }),
+            FromWorker::Log(attempt, piece) => M::Log(super::Log {
+                attempt: Some(attempt.into()),
+                from: piece.from,
+                text: piece.text.into(),
             }),
             FromWorker::Fail(attempt, failure) => M::Fail(super::Fail {
                 attempt: Some(attempt.into()),
@@ -96,6 +102,11 @@ impl TryFrom<WorkerMessage> for FromWorker {
                 };
                 Self::Commit(attempt, commit)
             }
+            M::Log(log) => {
+                let attempt = need(log.attempt, "log.attempt")?.try_into()?;
+                let (from, text) = (log.from, log.text.into());
+                Self::Log(attempt, message::LogPiece { from, text })
+            }
             M::Fail(fail) => {
                 let class = need(failure_class(fail.class()), "fail.class")?;
                 let attempt = need(fail.attempt, "fail.attempt")?.try_into()?;
@@ -131,6 +142,7 @@ impl TryFrom<super::Hello> for message::Hello {
             slots: wire.slots,
             host: wire.host,
             device: wire.device,
+            commands: wire.commands,
             holding: attempts_from_wire(wire.holding)?,
         })
     }
@@ -154,9 +166,18 @@ impl From<ToWorker> for CoordinatorMessage {
                 attempt: attempt.number,
                 task: Some((&*task).into()),
             }),
-            ToWorker::Drop { attempt, reason } => M::Drop(super::Drop {
+            ToWorker::Drop {
+                attempt,
+                reason,
+                now,
+            } => M::Drop(super::Drop {
                 attempt: Some(attempt.into()),
                 reason,
+                now,
+            }),
+            ToWorker::Follow { attempt, on } => M::Follow(super::Follow {
+                attempt: Some(attempt.into()),
+                on,
             }),
             ToWorker::Ack { attempt, accepted } => M::Ack(Ack {
                 attempt: Some(attempt.into()),
@@ -192,6 +213,11 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
             M::Drop(drop) => Self::Drop {
                 attempt: need(drop.attempt, "drop.attempt")?.try_into()?,
                 reason: drop.reason,
+                now: drop.now,
+            },
+            M::Follow(follow) => Self::Follow {
+                attempt: need(follow.attempt, "follow.attempt")?.try_into()?,
+                on: follow.on,
             },
             M::Ack(ack) => Self::Ack {
                 attempt: need(ack.attempt, "ack.attempt")?.try_into()?,

@@ -181,6 +181,7 @@ impl Fixture {
             total: 0,
             seconds: 1.0,
             failure,
+            latest: Vec::new(),
         });
     }
 
@@ -196,6 +197,7 @@ impl Fixture {
         let file = "name = \"e06\"\n[axes]\ngamma = [3, 5, 7]\n";
         self.put(&layout::sweep_file(sweep), file).await;
         let status = SweepStatus {
+            submitted: 1,
             sweep: sweep.clone(),
             state: match self.rows.iter().any(|row| row.state == TaskState::Failed) {
                 true => SweepState::Failed,

@@ -13,13 +13,15 @@ use ablate_proto::artifact::{MANIFEST_VERSION, Manifest, Provenance};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::layout;
-use ablate_proto::message::{Commit, FromWorker, Progress};
+use ablate_proto::message::{Commit, FromWorker};
 use ablate_proto::stage::StageSpec;
 use ablate_proto::task::Task;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::baggage::Baggage;
 use super::finder::Finder;
+use super::follow::{Followed, LogSender};
 use super::job::{End, Execution, Stops, Workplace, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
@@ -43,10 +45,14 @@ pub(super) struct Context {
     pub(super) upload_patience: Duration,
     /// A runner that makes no progress for so long is killed.
     pub(super) hang: Duration,
+    pub(super) allow_commands: bool,
+    pub(super) baggage: Baggage,
     pub(super) cache: Cache,
     pub(super) slots: Arc<Slots>,
     pub(super) lease: Arc<Lease>,
-    pub(super) progress: mpsc::Sender<(AttemptId, Progress)>,
+    /// What may be lost on its way to the coordinator.
+    pub(super) progress: mpsc::Sender<FromWorker>,
+    pub(super) followed: Arc<Followed>,
     /// One folder for each attempt.
     pub(super) attempts: PathBuf,
     /// Best-effort work that nobody waits for.
@@ -151,12 +157,14 @@ async fn carry(
     let resumed_key = ready.checkpoint.as_ref().map(|c| c.key.clone());
     let uploads = context.store.patient(context.upload_patience);
     let mut uploads = CheckpointUploads::new(uploads, attempt, place.outgoing(), resumed_key);
-    let progress = Reporter::new(attempt, context.progress.clone());
+    let reports = &context.progress;
+    let progress = Reporter::new(attempt, reports.clone());
+    let log = LogSender::new(attempt, context.followed.clone(), reports.clone());
     let execution = execute(
         &mut lent,
         job,
-        (stops, context.hang),
-        progress,
+        (stops, patience(context, &task.spec)),
+        (progress, log),
         &mut uploads,
     )
     .await;
@@ -214,6 +222,15 @@ async fn prepare(
         for folder in [place.out(), place.resume()] {
             let made = tokio::fs::create_dir_all(&folder).await;
             made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
+        }
+        if let StageSpec::Command(spec) = &task.spec {
+            if !context.allow_commands {
+                return Err(Failure::config(
+                    "this worker does not run programs of users: start it with --allow-commands",
+                ));
+            }
+            let unpacked = context.baggage.unpack(&context.store, spec, place.work());
+            unpacked.await?;
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
@@ -290,6 +307,15 @@ async fn publish(
         files,
         metrics: metrics.clone(),
     };
+    #[cfg(any(test, feature = "simulation"))]
+    if planted!(CommitBeforeStored) {
+        let digest = artifacts::publish_later(store, manifest);
+        return Ok(Report::Commit(Commit {
+            seconds: *seconds,
+            manifest: Some(digest),
+            reused: false,
+        }));
+    }
     let published = artifacts::publish(&store, &manifest, || context.lease.covered()).await?;
     match published {
         Published::Own(digest) => Ok(Report::Commit(Commit {
@@ -333,6 +359,15 @@ fn keep_log(context: &Context, attempt: AttemptId, execution: &Execution) {
             tracing::warn!(%attempt, "the log did not reach the store");
         }
     });
+}
+
+/// How long a runner may go without progress. It looks after a program of a
+/// user itself.
+fn patience(context: &Context, spec: &StageSpec) -> Duration {
+    match spec {
+        StageSpec::Command(_) => Duration::from_secs(365 * 86_400),
+        _ => context.hang,
+    }
 }
 
 fn leaves_artifact(spec: &StageSpec) -> bool {

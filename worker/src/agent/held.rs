@@ -2,6 +2,8 @@
 //! acknowledged or the coordinator drops it. Plain data; no I/O.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ablate_proto::id::AttemptId;
 use ablate_proto::message::FromWorker;
@@ -16,16 +18,24 @@ pub(super) struct Held {
     outbox: VecDeque<AttemptId>,
 }
 
+/// Tells an attempt that nobody wants it any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dropped {
+    pub(super) token: CancellationToken,
+    /// Killed, instead of asked to stop; set before it is cancelled.
+    pub(super) at_once: Arc<AtomicBool>,
+}
+
 #[derive(Debug)]
 enum State {
     /// Cancelled when it is dropped.
-    Working(CancellationToken),
+    Working(Dropped),
     Reported(Report),
 }
 
 impl Held {
     /// Takes an attempt on. `None`: it is held already, and goes on.
-    pub(super) fn begin(&mut self, attempt: AttemptId) -> Option<CancellationToken> {
+    pub(super) fn begin(&mut self, attempt: AttemptId) -> Option<Dropped> {
         if self.attempts.contains_key(&attempt) {
             return None;
         }
@@ -42,7 +52,7 @@ impl Held {
         for attempt in older {
             self.forget(attempt);
         }
-        let dropped = CancellationToken::new();
+        let dropped = Dropped::default();
         self.attempts
             .insert(attempt, State::Working(dropped.clone()));
         Some(dropped)
@@ -56,12 +66,19 @@ impl Held {
         }
     }
 
+    /// Whether an attempt that is about to be dropped is killed.
+    pub(super) fn hurry(&mut self, attempt: AttemptId, now: bool) {
+        if let Some(State::Working(dropped)) = self.attempts.get(&attempt) {
+            dropped.at_once.store(now, Ordering::Relaxed);
+        }
+    }
+
     /// Drops an attempt, or takes note of its acknowledgement: it is stopped
     /// if it still works, and is held no more.
     pub(super) fn forget(&mut self, attempt: AttemptId) -> bool {
         match self.attempts.remove(&attempt) {
             Some(State::Working(dropped)) => {
-                dropped.cancel();
+                dropped.token.cancel();
                 true
             }
             Some(State::Reported(_)) => true,
@@ -71,6 +88,9 @@ impl Held {
 
     /// A new session: reports without an acknowledgement are sent again.
     pub(super) fn reconnected(&mut self) {
+        if planted!(ReportNotRepeated) {
+            return;
+        }
         let reported = self.attempts.iter();
         let reported = reported.filter(|(_, state)| matches!(state, State::Reported(_)));
         self.outbox = reported.map(|(attempt, _)| *attempt).collect();
@@ -84,6 +104,11 @@ impl Held {
             }
         }
         None
+    }
+
+    /// Whether an attempt is at work.
+    pub(super) fn has(&self, attempt: AttemptId) -> bool {
+        matches!(self.attempts.get(&attempt), Some(State::Working(_)))
     }
 
     pub(super) fn has_reports(&self) -> bool {
@@ -140,9 +165,9 @@ mod tests {
         let first = held.begin(a).unwrap();
         let unrelated = held.begin(other).unwrap();
         let second = held.begin(b).unwrap();
-        assert!(first.is_cancelled() && !second.is_cancelled() && !unrelated.is_cancelled());
+        assert!(first.token.is_cancelled() && !second.token.is_cancelled() && !unrelated.token.is_cancelled());
         held.forget(b);
-        assert!(second.is_cancelled());
+        assert!(second.token.is_cancelled());
         held.report(b, Report::preempted());
         assert!(!held.has_reports());
         assert_eq!(held.ids(), [other]);

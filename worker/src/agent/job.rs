@@ -1,13 +1,17 @@
 //! One job on one slot: from `Run` to how it ended.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::{Failure, FailureClass};
+use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::follow::LogSender;
 use super::log_tail::LogTail;
 use super::progress::Reporter;
 use super::runner_process::Event;
@@ -24,6 +28,8 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Stops {
     /// The coordinator does not want this attempt any more.
     pub(super) dropped: CancellationToken,
+    /// Killed then, instead of asked to stop.
+    pub(super) at_once: Arc<AtomicBool>,
     /// The worker is going.
     pub(super) draining: CancellationToken,
 }
@@ -64,7 +70,7 @@ pub(super) async fn execute(
     lent: &mut Lent,
     job: Job,
     (stops, hang): (&Stops, Duration),
-    mut progress: Reporter,
+    (mut progress, mut log): (Reporter, LogSender),
     uploads: &mut CheckpointUploads,
 ) -> Execution {
     let started_ms = unix_ms();
@@ -119,9 +125,13 @@ pub(super) async fn execute(
                         break Ok(End::Failed(failure));
                     }
                 }
+                Event::Said(FromRunner::Program { group }) => {
+                    runner.program = group.map(Pid::from_raw);
+                }
                 Event::Said(FromRunner::Ready { .. }) => {}
             },
             () = progress.due() => progress.send(),
+            () = log.due() => log.send(&runner.log),
             () = stops.any(), if !stopping => {
                 stopping = true;
                 if let Err(error) = runner.tell(&ToRunner::Stop).await {
@@ -129,7 +139,9 @@ pub(super) async fn execute(
                 }
             }
             () = stops.dropped.cancelled(), if kill_at.is_none() => {
-                kill_at = Some(Instant::now() + STOP_TIME);
+                let at_once = stops.at_once.load(Ordering::Relaxed);
+                let time = if at_once { Duration::ZERO } else { STOP_TIME };
+                kill_at = Some(Instant::now() + time);
             }
             () = sleep_until(watch.end()) => {
                 tracing::warn!(%attempt, ?hang, "the runner makes no progress; killing it");
@@ -141,6 +153,7 @@ pub(super) async fn execute(
             }
         }
     };
+    log.send(&runner.log);
     let execution = Execution {
         log: std::mem::take(&mut runner.log).into_bytes(),
         device: runner.device.clone(),
@@ -206,6 +219,11 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
+    /// Where a user's program runs.
+    pub(super) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
     pub(super) fn out(&self) -> PathBuf {
         self.root.join("out")
     }

@@ -21,6 +21,15 @@ impl LogTail {
         self.dropped += excess as u64;
     }
 
+    /// What was written after the first `seen` bytes: at most the last `most`
+    /// bytes of it, and where they begin.
+    pub(super) fn since(&self, seen: u64, most: usize) -> (u64, Vec<u8>) {
+        let end = self.dropped + self.bytes.len() as u64;
+        let kept = seen.max(self.dropped).max(end.saturating_sub(most as u64));
+        let skip = usize::try_from(kept.min(end) - self.dropped).unwrap_or(usize::MAX);
+        (kept, self.bytes.iter().skip(skip).copied().collect())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

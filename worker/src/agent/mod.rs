@@ -6,7 +6,9 @@
 //! acknowledged; and no runner outlives [`run`].
 
 mod attempt;
+mod baggage;
 mod finder;
+mod follow;
 mod held;
 mod job;
 mod lease;
@@ -18,6 +20,8 @@ mod rpc;
 mod runner_process;
 mod session;
 mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod slots;
 mod transfer;
 
@@ -27,8 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_proto::failure::Failure;
-use ablate_proto::id::{AttemptId, WorkerId};
-use ablate_proto::message::{Hello, Progress};
+use ablate_proto::id::WorkerId;
+use ablate_proto::message::{FromWorker, Hello};
 use ablate_proto::wire::InvalidMessage;
 use object_store::ObjectStore;
 use tokio::sync::mpsc;
@@ -36,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::attempt::Context;
+use self::baggage::Baggage;
 use self::finder::Finder;
 use self::lease::Lease;
 use self::rpc::Connector;
@@ -72,6 +77,8 @@ pub enum AgentError {
     },
     #[error("the coordinator refused this worker: {reason}")]
     Refused { reason: String },
+    #[error("no connection to the coordinator at {address}: {why}")]
+    Untrusted { address: String, why: String },
     #[error("the coordinator is of another release: {0}; run the same release on both")]
     Incompatible(InvalidMessage),
     #[error(
@@ -157,11 +164,12 @@ async fn serve(
         slots: u32::try_from(settings.slots).unwrap_or(u32::MAX),
         host,
         device,
+        commands: settings.allow_commands,
         holding: Vec::new(),
     };
     tracing::info!(worker = %hello.worker, device = hello.device, slots = hello.slots, "worker starts");
     let lease = Arc::new(Lease::new());
-    let connector = Connector::new(address.clone(), dial, lease.clone());
+    let connector = Connector::new(address.clone(), dial, settings.token.clone(), lease.clone());
     let connector = connector.map_err(|e| AgentError::Unreachable {
         address: address.clone(),
         tries: 0,
@@ -202,7 +210,7 @@ struct Opener {
     hello: Hello,
     slots: Arc<Slots>,
     lease: Arc<Lease>,
-    progress: mpsc::Sender<(AttemptId, Progress)>,
+    progress: mpsc::Sender<FromWorker>,
 }
 
 impl Opener {
@@ -226,10 +234,13 @@ impl Opener {
             store: Store::new(inner, settings.store_patience),
             upload_patience: settings.upload_patience,
             hang: settings.hang,
+            allow_commands: settings.allow_commands,
+            baggage: Baggage::default(),
             cache,
             slots: self.slots.clone(),
             lease: self.lease.clone(),
             progress: self.progress.clone(),
+            followed: Arc::default(),
             attempts: settings.scratch.join("attempts"),
             background: TaskTracker::new(),
         }))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::id::AttemptId;
-use ablate_proto::message::{MetricPoint, Progress};
+use ablate_proto::message::{FromWorker, MetricPoint, Progress};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -16,13 +16,13 @@ const MAX_POINTS: usize = 512;
 #[derive(Debug)]
 pub(super) struct Reporter {
     attempt: AttemptId,
-    tx: mpsc::Sender<(AttemptId, Progress)>,
+    tx: mpsc::Sender<FromWorker>,
     pending: Option<Progress>,
     next: Instant,
 }
 
 impl Reporter {
-    pub(super) fn new(attempt: AttemptId, tx: mpsc::Sender<(AttemptId, Progress)>) -> Self {
+    pub(super) fn new(attempt: AttemptId, tx: mpsc::Sender<FromWorker>) -> Self {
         Self {
             attempt,
             tx,
@@ -59,8 +59,9 @@ impl Reporter {
     pub(super) fn send(&mut self) {
         self.next = Instant::now() + EVERY;
         if let Some(progress) = self.pending.take()
-            && let Err(mpsc::error::TrySendError::Full((_, progress))) =
-                self.tx.try_send((self.attempt, progress))
+            && let Err(mpsc::error::TrySendError::Full(FromWorker::Progress(_, progress))) = self
+                .tx
+                .try_send(FromWorker::Progress(self.attempt, progress))
         {
             self.pending = Some(progress);
         }
@@ -86,10 +87,14 @@ mod tests {
                 reporter.send();
             }
         }
-        assert_eq!(rx.recv().await.unwrap().1.points.len(), 1);
+        let said = |message| match message {
+            Some(FromWorker::Progress(_, progress)) => progress,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(rx.recv().await).points.len(), 1);
         reporter.due().await;
         reporter.send();
-        let (_, progress) = rx.recv().await.unwrap();
+        let progress = said(rx.recv().await);
         assert_eq!((progress.step, progress.points.len()), (1999, MAX_POINTS));
         assert_eq!(progress.points[MAX_POINTS - 1].step, 1999);
     }

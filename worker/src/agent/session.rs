@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ablate_proto::failure::Failure;
 use ablate_proto::id::AttemptId;
-use ablate_proto::message::{FromWorker, Hello, Progress, ToWorker};
+use ablate_proto::message::{FromWorker, Hello, ToWorker};
 use ablate_proto::task::Task;
 use ablate_proto::wire::InvalidMessage;
 use tokio::sync::mpsc;
@@ -48,7 +48,7 @@ pub(super) struct Session {
     names: HashMap<Id, AttemptId>,
     /// How many, ever.
     assigned: u64,
-    progress: mpsc::Receiver<(AttemptId, Progress)>,
+    progress: mpsc::Receiver<FromWorker>,
     draining: CancellationToken,
     /// When the grace period ends, once the worker is going.
     deadline: Option<Instant>,
@@ -63,7 +63,7 @@ impl Session {
         terms: Terms,
         opener: Opener,
         connector: Connector,
-        progress: mpsc::Receiver<(AttemptId, Progress)>,
+        progress: mpsc::Receiver<FromWorker>,
     ) -> Self {
         let first = connector
             .clone()
@@ -106,9 +106,7 @@ impl Session {
                     Step::Message(message) => self.message(message),
                     Step::Lost(error) => self.lost(error)?,
                 },
-                Some((attempt, progress)) = self.progress.recv() => {
-                    self.try_send(FromWorker::Progress(attempt, progress));
-                }
+                Some(said) = self.progress.recv() => self.say(said),
                 () = sleep_until(self.beat_at), if up => self.beat(),
                 () = room(blocked) => {}
                 () = shutdown.cancelled(), if self.deadline.is_none() => {
@@ -204,7 +202,13 @@ impl Session {
                 Ok(task) => self.assigned(attempt, task),
                 Err(error) => self.incompatible(error.into()),
             },
-            ToWorker::Drop { attempt, reason } => {
+            ToWorker::Drop { .. } if planted!(DropIgnored) => {}
+            ToWorker::Drop {
+                attempt,
+                reason,
+                now,
+            } => {
+                self.held.hurry(attempt, now);
                 let held = self.forget(attempt);
                 tracing::info!(task = %attempt.task.short(), attempt = attempt.number, held, reason, "dropped");
             }
@@ -212,6 +216,11 @@ impl Session {
                 self.forget(attempt);
                 if !accepted {
                     tracing::info!(task = %attempt.task.short(), attempt = attempt.number, "report refused as out of date");
+                }
+            }
+            ToWorker::Follow { attempt, on } => {
+                if let Some((_, context)) = &self.opened {
+                    context.followed.set(attempt, on && self.held.has(attempt));
                 }
             }
             ToWorker::Welcome { .. } => tracing::warn!("a second welcome; ignored"),
@@ -237,7 +246,8 @@ impl Session {
         tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = task.label, "assigned");
         self.assigned += 1;
         let stops = Stops {
-            dropped,
+            dropped: dropped.token,
+            at_once: dropped.at_once,
             draining: self.draining.clone(),
         };
         let work = Box::pin(drive(context.clone(), attempt, task, self.assigned, stops));
@@ -264,7 +274,7 @@ impl Session {
 
     fn lost(&mut self, error: LinkError) -> Result<(), AgentError> {
         match error {
-            LinkError::Lost(why) => {
+            LinkError::Lost(why) | LinkError::Untrusted(why) => {
                 tracing::warn!(
                     why,
                     holding = self.held.len(),
@@ -292,6 +302,10 @@ impl Session {
                 last: gave_up.last,
             },
             ConnectError::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
+            ConnectError::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted {
+                address: self.terms.address.clone(),
+                why,
+            },
             ConnectError::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
                 AgentError::Refused { reason }
             }
@@ -322,6 +336,15 @@ impl Session {
             holding: self.held.ids(),
             draining: self.deadline.is_some(),
         });
+    }
+
+    /// Passes on what may be lost, if that leaves room for what may not.
+    fn say(&self, message: FromWorker) {
+        if let Line::Up(link) = &self.line
+            && link.tx.capacity() > link.tx.max_capacity() / 2
+        {
+            self.try_send(message);
+        }
     }
 
     /// What finds no room is lost: the next one says more.

@@ -4,12 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ablate_proto::access::Token;
 use url::Url;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
     /// The coordinator: `host:port` or `http://host:port`.
     pub join: String,
+    /// As whom to speak to it, where it asks.
+    pub token: Option<Token>,
     /// Runner processes at work at the same time.
     pub slots: usize,
     /// Cores of each runner.
@@ -35,6 +38,8 @@ pub struct WorkerSettings {
     pub upload_patience: Duration,
     /// A runner that makes no progress for so long is killed.
     pub hang: Duration,
+    /// Programs of users may run here (stages of kind `command`).
+    pub allow_commands: bool,
     /// Version and git revision, for provenance.
     pub build: String,
 }
@@ -44,6 +49,7 @@ impl Default for WorkerSettings {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             join: "127.0.0.1:7443".to_owned(),
+            token: None,
             slots: 1,
             threads_per_slot: cores,
             gpus: Vec::new(),
@@ -56,6 +62,7 @@ impl Default for WorkerSettings {
             store_patience: Duration::from_secs(60),
             upload_patience: Duration::from_secs(15 * 60),
             hang: Duration::from_secs(15 * 60),
+            allow_commands: false,
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

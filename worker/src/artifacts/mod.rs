@@ -11,6 +11,7 @@ mod manifest;
 mod name;
 mod read;
 mod store;
+mod travelling;
 mod upload;
 
 use std::io;
@@ -19,9 +20,12 @@ use ablate_proto::failure::{Failure, FailureClass};
 
 pub(crate) use cache::{Cache, Cached};
 pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact};
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use manifest::publish_later;
 pub(crate) use manifest::{Published, load, publish};
 pub(crate) use read::read_file;
 pub(crate) use store::Store;
+pub(crate) use travelling::travelling_file;
 pub(crate) use upload::{delete_files, upload_folder};
 
 /// Why an artefact could not be moved.

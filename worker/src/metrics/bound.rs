@@ -10,6 +10,7 @@ use super::psnr::{of_squared_error, squared_error};
 use super::{Rows, Subject, mean};
 use crate::nn::noise;
 use crate::nn::rng::stream;
+use crate::runner::pulse;
 
 /// Both are sums over all pairs: of at most so many images, the first ones.
 const SUBSET: usize = 256;
@@ -59,6 +60,7 @@ pub(super) fn bound_and_oracle(subject: &Subject<'_>) -> Rows {
 fn right_hand_side(estimator: &Estimator, latents: &[&[f32]], images: &[&[f32]]) -> f64 {
     let mut sum = 0.0;
     for (i, (a, x)) in latents.iter().zip(images).enumerate() {
+        pulse::beat();
         for (b, y) in latents.iter().zip(images).skip(i + 1) {
             let distance = squared_error(a, b).sqrt();
             sum += estimator.overlap(a, b, distance) * squared_error(x, y);
@@ -79,6 +81,7 @@ fn oracle(
     let mut errors = Vec::with_capacity(latents.len() * draws);
     let power = noise::density_power(noise);
     for (i, (z, x)) in latents.iter().zip(images).enumerate() {
+        pulse::beat();
         let mut rng = stream(seed, "oracle", i as u64);
         for _ in 0..draws {
             let noise_values = noise::draw(noise, &mut rng, z.len());

@@ -4,6 +4,10 @@ use rayon::prelude::*;
 
 use super::psnr::{of_squared_error, squared_error};
 use crate::data::images::Images;
+use crate::runner::pulse;
+
+/// Images looked for at a time.
+const BLOCK: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Nearest {
@@ -30,7 +34,12 @@ impl Nearest {
                 psnr: of_squared_error(squared, size),
             }
         };
-        images.data.par_chunks_exact(size).map(find).collect()
+        let mut all = Vec::with_capacity(images.n);
+        for block in images.data.chunks(BLOCK * size) {
+            all.par_extend(block.par_chunks_exact(size).map(find));
+            pulse::beat();
+        }
+        all
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Rows, Subject};
 use crate::models::autoencoder::Latents;
 use crate::nn::rng::stream;
 use crate::nn::{narrow, noise};
+use crate::runner::pulse;
 
 /// F1: OC = 2Φ(−Δ/2σ) = erfc(Δ / (2√2·σ)).
 pub(super) fn gaussian(distance: f64, sigma: f64) -> f64 {
@@ -124,9 +125,10 @@ pub(super) fn overlaps(subject: &Subject<'_>) -> Rows {
         return skip("one image has no pairs");
     }
     let rows: Vec<&[f32]> = latents.iter().collect();
-    let each = pairs
-        .iter()
-        .map(|p| estimator.overlap(rows[p.i], rows[p.j], p.distance));
+    let each = pairs.iter().map(|p| {
+        pulse::beat();
+        estimator.overlap(rows[p.i], rows[p.j], p.distance)
+    });
     let each: Vec<f64> = each.collect();
     let max = each.iter().copied().fold(0.0, f64::max);
     let mean = each.iter().sum::<f64>() / each.len() as f64;

@@ -16,6 +16,7 @@ use ablate_proto::stage::StageSpec;
 use super::checkpoint::{self, Saved};
 use super::failure::OrFail as _;
 use super::protocol::{FromRunner, Job};
+use super::pulse;
 use crate::data::arrays::Array;
 
 /// The file of curves over training, in the artefact.
@@ -42,6 +43,8 @@ pub(crate) struct Context {
     /// Created with the first row.
     metrics_file: Option<File>,
     resumed_from: Option<u64>,
+    /// Signs of life so far.
+    beats: u64,
 }
 
 impl Context {
@@ -61,6 +64,7 @@ impl Context {
             metrics: String::new(),
             metrics_file: None,
             resumed_from: None,
+            beats: 0,
         }
     }
 
@@ -88,6 +92,36 @@ impl Context {
 
     pub(crate) fn optional_input(&self, role: &str) -> Option<&Path> {
         self.job.inputs.get(role).map(PathBuf::as_path)
+    }
+
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Tells the agent something of this attempt.
+    pub(crate) fn tell(&mut self, message: FromRunner) {
+        (self.report)(message);
+    }
+
+    /// A stage that keeps its own kind of checkpoints took up an earlier one.
+    pub(crate) fn resumed_at(&mut self, step: u64) {
+        self.resumed_from = Some(step);
+    }
+
+    /// There was nothing to keep this time.
+    pub(crate) fn no_checkpoint(&mut self) {
+        self.last_checkpoint = Instant::now();
+    }
+
+    /// Hands over a checkpoint that the stage wrote itself.
+    pub(crate) fn checkpointed(&mut self, step: u64, path: PathBuf) {
+        self.last_checkpoint = Instant::now();
+        let attempt = self.job.attempt;
+        (self.report)(FromRunner::Checkpoint {
+            attempt,
+            step,
+            path,
+        });
     }
 
     /// The step that this attempt continued from.
@@ -147,6 +181,18 @@ impl Context {
             rows,
         });
         Ok(())
+    }
+
+    /// Does work whose loops [beat](super::pulse::beat), about `expected`
+    /// times in the whole stage: that is reported as its steps.
+    pub(crate) fn beating<T>(&mut self, expected: u64, work: impl FnOnce(&Self) -> T) -> T {
+        let report = std::mem::replace(&mut self.report, Box::new(|_| ()));
+        pulse::begin(self.job.attempt, self.beats, expected, report);
+        let result = work(self);
+        if let Some((report, beats)) = pulse::end() {
+            (self.report, self.beats) = (report, beats);
+        }
+        result
     }
 
     fn record(&mut self, lines: &str) -> Result<(), Failure> {

@@ -8,7 +8,9 @@ pub(crate) mod checkpoint;
 pub(crate) mod context;
 pub(crate) mod failure;
 mod job;
+pub(crate) mod program;
 pub(crate) mod protocol;
+pub(crate) mod pulse;
 
 use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
@@ -92,6 +94,7 @@ fn serve(settings: &RunnerSettings) -> ExitCode {
         }
     };
     job::note_panics();
+    program::alone();
     let checkpoint_every =
         Duration::try_from_secs_f64(settings.checkpoint_seconds.max(0.0)).unwrap_or(Duration::MAX);
     let (jobs, queue) = channel();
@@ -132,11 +135,13 @@ fn listen(jobs: &Sender<(Job, Arc<AtomicBool>)>) {
             }
             Err(error) => {
                 tracing::error!(%error, "a message of the agent cannot be understood");
+                program::abandon();
                 std::process::exit(BAD_MESSAGE);
             }
         }
     }
     // The agent is gone: whatever runs here has nobody to report to.
+    program::abandon();
     std::process::exit(0);
 }
 
@@ -148,6 +153,7 @@ fn send(message: &FromRunner) {
         .and_then(|()| out.flush());
     if let Err(error) = written {
         tracing::error!(%error, "the agent does not listen any more");
+        program::abandon();
         std::process::exit(0);
     }
 }

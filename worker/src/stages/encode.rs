@@ -6,7 +6,7 @@ use ablate_proto::failure::Failure;
 use super::spec;
 use crate::data::dataset;
 use crate::data::tokens::Tokens;
-use crate::models::autoencoder::Autoencoder;
+use crate::models::autoencoder::{Autoencoder, CHUNK};
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 
@@ -15,12 +15,13 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let train = dataset::read(context.input("data")?)?.train;
     let model = Autoencoder::read(context.input("encoder")?)?;
     model.arch.check_images(&train)?;
-    let latents = model
-        .latents(&train)
+    let chunks = (train.n / CHUNK + 1) as u64;
+    let latents = context
+        .beating(chunks, |_| model.latents(&train))
         .or_bug("encoding the training images")?;
     let tokens = Tokens::pack(&latents);
     tokens.write(context.out())?;
-    context.progress(1, 1, Vec::new())?;
+    context.progress(chunks, chunks, Vec::new())?;
     let distinct: std::collections::BTreeSet<&[u32]> = tokens.grids().collect();
     let count = |name, unit, n: usize| MetricRow::scalar(name, unit, Direction::Neutral, n as f64);
     let bits = tokens.bits * tokens.sites();

@@ -12,7 +12,7 @@ use crate::data::picture::{self, Sheet};
 use crate::data::samples::Samples;
 use crate::data::tokens::Tokens;
 use crate::metrics::{self, Budget, Subject};
-use crate::models::autoencoder::Autoencoder;
+use crate::models::autoencoder::{Autoencoder, CHUNK};
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 
@@ -23,20 +23,33 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Evaluate);
     let dataset = dataset::read(context.input("data")?)?;
     let mut rows = Vec::new();
+    let expected = beats(context, &spec, &dataset);
     if context.optional_input("model").is_some() {
-        rows.extend(model(context, &spec, &dataset)?);
+        rows.extend(context.beating(expected, |context| model(context, &spec, &dataset))?);
     }
     context.check_stop(0)?;
-    context.progress(1, 2, Vec::new())?;
     if context.optional_input("samples").is_some() {
-        rows.extend(samples(context, &spec, &dataset)?);
+        rows.extend(context.beating(expected, |context| samples(context, &spec, &dataset))?);
     }
     if rows.is_empty() {
         let why = "evaluate needs an input `model` or `samples`: there is nothing to measure";
         return Err(Failure::config(why));
     }
-    context.progress(2, 2, Vec::new())?;
+    context.progress(expected, expected, Vec::new())?;
     Ok(rows)
+}
+
+/// About how many pieces the work has.
+fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
+    let chunks = (dataset.train.n / CHUNK + 1) as u64;
+    let mut beats = 1;
+    if context.optional_input("model").is_some() {
+        beats += chunks * (spec.noise_draws as u64 + 3) + 2 * spec.overlap_pairs as u64;
+    }
+    if context.optional_input("samples").is_some() {
+        beats += 1 + chunks;
+    }
+    beats
 }
 
 fn model(

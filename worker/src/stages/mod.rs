@@ -4,6 +4,7 @@
 
 mod arvm;
 mod autoencoder;
+mod command;
 mod dataset;
 mod decoder;
 mod diffusion;
@@ -42,6 +43,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Diffusion => diffusion::run,
         StageKind::Generate => generate::run,
         StageKind::Evaluate => evaluate::run,
+        StageKind::Command => command::run,
         StageKind::Noop => noop::run,
     }
 }

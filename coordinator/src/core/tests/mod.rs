@@ -4,6 +4,8 @@
 mod control;
 mod fairness;
 mod invariants;
+mod liar;
+mod model;
 mod removed;
 mod scenarios;
 
@@ -103,6 +105,7 @@ impl World {
             slots,
             host: "box".to_owned(),
             device: "cpu".to_owned(),
+            commands: false,
             holding,
         };
         self.step(Event::Hello { hello, session });

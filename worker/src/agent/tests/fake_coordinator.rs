@@ -126,7 +126,12 @@ impl Peer {
 
     pub(super) async fn drop_attempt(&self, attempt: AttemptId) {
         let reason = "a test".to_owned();
-        self.say(ToWorker::Drop { attempt, reason }).await;
+        self.say(ToWorker::Drop {
+            attempt,
+            reason,
+            now: false,
+        })
+        .await;
     }
 
     pub(super) async fn ack(&self, attempt: AttemptId) {

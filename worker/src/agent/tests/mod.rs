@@ -345,7 +345,7 @@ async fn progress_is_thinned() {
                 messages += 1;
             }
             FromWorker::Commit(..) => break,
-            FromWorker::Hello(_) | FromWorker::Heartbeat { .. } => {}
+            FromWorker::Hello(_) | FromWorker::Heartbeat { .. } | FromWorker::Log(..) => {}
             FromWorker::Fail(_, failure) => panic!("{failure}"),
         }
     }

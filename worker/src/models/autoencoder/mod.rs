@@ -21,6 +21,7 @@ use crate::nn::device::device;
 use crate::nn::layer::{Layer, Rows};
 use crate::nn::params::{self, Named, Values};
 use crate::runner::failure::OrFail as _;
+use crate::runner::pulse;
 
 /// Images that go through a network at a time, outside of training.
 pub(crate) const CHUNK: usize = 128;
@@ -173,6 +174,7 @@ impl Autoencoder {
             };
             let rows = self.encode(&chunk.rows()?)?;
             data.extend(rows.data.flatten_all()?.to_vec1::<f32>()?);
+            pulse::beat();
         }
         Ok(Latents {
             n: images.n,
@@ -195,6 +197,7 @@ impl Autoencoder {
             let chunk = &latents.data[start * size..(start + n) * size];
             let rows = self.decode(&latent_rows(chunk, n, &self.arch)?)?;
             data.extend(Images::from_rows(&rows)?.data);
+            pulse::beat();
         }
         Ok(Images {
             n: latents.n,
