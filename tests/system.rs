@@ -19,6 +19,8 @@ mod cuts;
 mod disks;
 #[path = "system/freezes.rs"]
 mod freezes;
+#[path = "system/gc.rs"]
+mod gc;
 #[cfg(feature = "cuda")]
 #[path = "system/gpu.rs"]
 mod gpu;

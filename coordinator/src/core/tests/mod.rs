@@ -6,6 +6,7 @@ mod fairness;
 mod invariants;
 mod liar;
 mod model;
+mod removed;
 mod scenarios;
 
 use std::collections::VecDeque;
