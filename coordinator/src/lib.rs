@@ -15,6 +15,7 @@ mod policy;
 pub mod probe;
 mod rpc;
 pub mod server;
+mod session;
 mod state;
 mod submit;
 pub mod sweep;
