@@ -34,6 +34,7 @@ mod policy;
 pub mod probe;
 mod rpc;
 pub mod server;
+mod session;
 mod state;
 #[cfg(feature = "simulation")]
 pub use state::history;

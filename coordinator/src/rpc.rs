@@ -15,14 +15,14 @@ use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
 use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::{Event, Rows, Submission};
-use crate::driver::{Command, Handle, Stopped};
-use crate::live::{Live, Pace};
+use crate::driver::{Command, Handle};
+use crate::live::Live;
 use crate::logs::Logs;
+use crate::session::{receive, stopped};
 use crate::submit::{SubmitError, Submitter, Wanted};
 use crate::sweep::PRIORITIES;
 
@@ -101,7 +101,8 @@ impl Cluster for Service {
         self.driver.send(open).await.map_err(stopped)?;
         let (driver, live) = (self.driver.clone(), self.live.clone());
         tokio::spawn(async move {
-            if let Err(error) = receive(&driver, &live, &worker, inbound).await {
+            let said = inbound.map(|message| message.and_then(parse));
+            if let Err(error) = receive(&driver, &live, &worker, said).await {
                 tracing::info!(%worker, session, %error, "session broke");
             }
             live.gone(&worker);
@@ -111,73 +112,6 @@ impl Cluster for Service {
         let outbound = UnboundedReceiverStream::new(outbound).map(|m| Ok(m.into()));
         Ok(Response::new(Box::pin(outbound)))
     }
-}
-
-/// Forwards a worker's messages until its stream ends.
-async fn receive(
-    driver: &Handle,
-    live: &Live,
-    worker: &WorkerId,
-    mut inbound: Streaming<WorkerMessage>,
-) -> Result<(), Status> {
-    let mut pace = Pace::new(Instant::now());
-    while let Some(message) = inbound.message().await? {
-        let worker = worker.clone();
-        let message = parse(message)?;
-        if let FromWorker::Progress(..) | FromWorker::Log(..) = message
-            && !pace.admits(Instant::now())
-        {
-            if pace.dropped.is_power_of_two() {
-                let dropped = pace.dropped;
-                tracing::warn!(%worker, dropped, "it reports too often; reports are left out");
-            }
-            continue;
-        }
-        let event = match message {
-            FromWorker::Hello(_) => {
-                return Err(Status::invalid_argument("a session has one hello"));
-            }
-            FromWorker::Heartbeat { holding, draining } => Event::Heartbeat {
-                worker,
-                holding,
-                draining,
-            },
-            FromWorker::Progress(attempt, mut progress) => {
-                // Metrics are not the core's business.
-                live.progress(&worker, attempt, &mut progress);
-                Event::Progress {
-                    worker,
-                    attempt,
-                    progress,
-                }
-            }
-            FromWorker::Log(attempt, piece) => {
-                if !live.log(&worker, attempt, piece) {
-                    let stop = Command::StopLog(worker, attempt);
-                    driver.send(stop).await.map_err(stopped)?;
-                }
-                continue;
-            }
-            FromWorker::Commit(attempt, commit) => {
-                live.ended(&worker, attempt);
-                Event::Commit {
-                    worker,
-                    attempt,
-                    commit,
-                }
-            }
-            FromWorker::Fail(attempt, failure) => {
-                live.ended(&worker, attempt);
-                Event::Fail {
-                    worker,
-                    attempt,
-                    failure,
-                }
-            }
-        };
-        driver.send(Command::Event(event)).await.map_err(stopped)?;
-    }
-    Ok(())
 }
 
 impl Service {
@@ -473,10 +407,6 @@ fn parse(message: WorkerMessage) -> Result<FromWorker, Status> {
 fn sweep_id(name: &str) -> Result<SweepId, Status> {
     name.parse()
         .map_err(|e: ablate_proto::id::InvalidId| Status::invalid_argument(e.to_string()))
-}
-
-fn stopped(stopped: Stopped) -> Status {
-    Status::unavailable(stopped.to_string())
 }
 
 fn unknown(name: &str, cluster: &ClusterStatus) -> Status {

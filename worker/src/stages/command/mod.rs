@@ -157,6 +157,3 @@ fn send_live(context: &mut Context, metrics: &mut Metrics) {
         });
     }
 }
-
-#[cfg(test)]
-mod tests;
