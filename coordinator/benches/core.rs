@@ -136,7 +136,7 @@ fn simulate(count: usize) -> (f64, f64) {
         // 40,000 slots and tasks of a second: 25 µs from one end to the next,
         // a heartbeat every 100 µs, a tick every 50 ms.
         world.now += Duration::from_micros(25);
-        if world.events % 4 == 0 {
+        if world.events.is_multiple_of(4) {
             beat = (beat + 1) % WORKERS;
             let worker = workers[beat].clone();
             world.step(Event::Heartbeat {
@@ -145,7 +145,7 @@ fn simulate(count: usize) -> (f64, f64) {
                 draining: false,
             });
         }
-        if world.events % 2_500 == 0 {
+        if world.events.is_multiple_of(2_500) {
             world.step(Event::Tick);
         }
     }

@@ -109,6 +109,8 @@ mod tests {
             cancelled: 0,
             running: 0,
             reused: 0,
+            priority: 0,
+            eta_range: None,
             eta_seconds: None,
             rows: Vec::new(),
             held: None,

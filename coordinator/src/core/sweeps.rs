@@ -85,12 +85,7 @@ impl Core {
     /// was cancelled before gets another chance. The task is in no queue
     /// afterwards.
     pub(super) fn adopt(&mut self, sweep: SweepIx, task: &Arc<SealedTask>) -> TaskIx {
-        let inputs = task.inputs.iter().map(|input| self.tasks.get(&input.task));
-        let open = inputs.filter(|p| !p.is_some_and(|p| matches!(p.state, State::Done { .. })));
-        let fresh = match u32::try_from(open.count()).unwrap_or(u32::MAX) {
-            0 => State::Ready,
-            missing => State::Waiting { missing },
-        };
+        let fresh = self.fresh(task);
         if let Some(ix) = self.tasks.find(&task.key) {
             self.dequeue(ix);
             let entry = &mut self.tasks[ix];
@@ -112,11 +107,7 @@ impl Core {
             return ix;
         }
         let ix = self.tasks.next();
-        for input in &task.inputs {
-            if let Some(parent) = self.tasks.find(&input.task) {
-                self.tasks[parent].children.push(ix);
-            }
-        }
+        self.link(ix, task);
         self.tasks.push(TaskEntry {
             task: task.clone(),
             class: Class::of(task),
@@ -128,6 +119,25 @@ impl Core {
             home: None,
             trouble: None,
         })
+    }
+
+    /// What a task is that has not begun: ready, or waiting for parents.
+    pub(super) fn fresh(&self, task: &SealedTask) -> State {
+        let inputs = task.inputs.iter().map(|input| self.tasks.get(&input.task));
+        let open = inputs.filter(|p| !p.is_some_and(|p| matches!(p.state, State::Done { .. })));
+        match u32::try_from(open.count()).unwrap_or(u32::MAX) {
+            0 => State::Ready,
+            missing => State::Waiting { missing },
+        }
+    }
+
+    /// Tells its parents of a task that comes to stand at `ix`.
+    pub(super) fn link(&mut self, ix: TaskIx, task: &SealedTask) {
+        for input in &task.inputs {
+            if let Some(parent) = self.tasks.find(&input.task) {
+                self.tasks[parent].children.push(ix);
+            }
+        }
     }
 
     pub(super) fn apply_cancellation(&mut self, id: &SweepId) {

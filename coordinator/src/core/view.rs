@@ -137,7 +137,7 @@ impl Core {
             let tasks = left.tasks as f64;
             let estimate = self.durations.estimate(*class, left.work / tasks);
             measured |= estimate.is_some();
-            let (seconds, spread) = estimate.unwrap_or((counted(None), 1.0));
+            let (seconds, spread) = estimate.unwrap_or_else(|| (counted(None), 1.0));
             work += tasks * seconds;
             // One class may be off as a whole.
             off += tasks * seconds * spread;

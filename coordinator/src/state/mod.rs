@@ -5,8 +5,10 @@
 //! fences this one off; every later write then ends in [`StateError::Fenced`].
 
 mod codec;
+mod snapshot;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ablate_proto::layout;
@@ -51,6 +53,10 @@ pub enum StateError {
 pub(crate) struct State {
     db: Db,
     next: u64,
+    /// The first row of facts that was not deleted.
+    first: Arc<AtomicU64>,
+    /// Facts since the newest snapshot.
+    since: usize,
 }
 
 /// A batch on its way to the store.
@@ -71,7 +77,12 @@ impl State {
             .build()
             .await
             .map_err(|e| error("opening", e))?;
-        let mut state = Self { db, next: 0 };
+        let mut state = Self {
+            db,
+            next: 0,
+            first: Arc::default(),
+            since: 0,
+        };
         state.check_version().await?;
         let facts = state.read_all().await?;
         Ok((state, facts))
@@ -97,12 +108,16 @@ impl State {
     }
 
     async fn read_all(&mut self) -> Result<Vec<Fact>, StateError> {
-        let mut rows = self
-            .db
-            .scan_prefix(FACTS, ..)
-            .await
-            .map_err(|e| error("reading", e))?;
+        let snapshots = self.find_snapshots().await?;
         let mut facts = Vec::new();
+        if let Some(found) = snapshots.intact {
+            (self.next, facts) = (found.upto, found.facts);
+        }
+        self.first.store(self.next, Ordering::Relaxed);
+        let saved = facts.len();
+        let after = format!("{:016x}", self.next);
+        let rows = self.db.scan_prefix(FACTS, after.as_bytes()..);
+        let mut rows = rows.await.map_err(|e| error("reading", e))?;
         while let Some(row) = rows.next().await.map_err(|e| error("reading", e))? {
             let corrupt = |why: String| StateError::Corrupt {
                 index: self.next,
@@ -115,6 +130,13 @@ impl State {
             facts.extend(codec::decode(&row.value).map_err(corrupt)?);
             self.next += 1;
         }
+        if self.next < snapshots.covered {
+            let why = snapshots.damage;
+            let why = why.unwrap_or_else(|| "it is missing".to_owned());
+            let index = self.next;
+            return Err(StateError::Corrupt { index, why });
+        }
+        self.since = facts.len() - saved;
         Ok(facts)
     }
 
@@ -124,6 +146,7 @@ impl State {
         let mut batch = WriteBatch::new();
         batch.put_with_options(key(self.next).as_bytes(), &value, &PutOptions::default());
         self.next += 1;
+        self.since += facts.len();
         self.db
             .write_with_options(batch, &WriteOptions::default())
             .await
