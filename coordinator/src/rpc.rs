@@ -151,6 +151,7 @@ impl Sweeps for Service {
             .map_err(|e| match e {
                 SubmitError::Sweep(e) => Status::invalid_argument(e.to_string()),
                 SubmitError::Store { .. } => Status::unavailable(e.to_string()),
+                SubmitError::Pending(_) => Status::failed_precondition(e.to_string()),
             })?;
         let submitted = self
             .driver
@@ -178,6 +179,7 @@ impl Sweeps for Service {
         let cluster = ClusterStatus {
             sweeps: vec![status],
             workers: cluster.workers,
+            refused: cluster.refused,
         };
         Ok(Response::new(cluster.into()))
     }

@@ -8,6 +8,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::core::Submission;
+use crate::gc::{self, Pending};
 use crate::sweep::plan::Plan;
 use crate::sweep::{self, SweepError};
 
@@ -20,6 +21,8 @@ pub(crate) enum SubmitError {
         path: String,
         source: object_store::Error,
     },
+    #[error(transparent)]
+    Pending(#[from] Pending),
 }
 
 /// A sweep file, and what the command line adds to it.
@@ -77,6 +80,9 @@ impl Submitter {
             Err(e) => unreachable!("a plan serialises: {e}"),
         };
         self.put(layout::plan(&plan.sweep), json).await?;
+        let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
+        let path = Path::from(layout::plan(&plan.sweep));
+        gc::let_pass(&self.store, &path, &wanted).await?;
         Ok(submission(plan))
     }
 

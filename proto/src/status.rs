@@ -112,6 +112,9 @@ pub struct WorkerStatus {
 pub struct ClusterStatus {
     pub sweeps: Vec<SweepStatus>,
     pub workers: Vec<WorkerStatus>,
+    /// Reports of attempts that were no longer their worker's, since the
+    /// coordinator started.
+    pub refused: u64,
 }
 
 /// What a submit answered.

@@ -6,6 +6,7 @@ mod coordinator;
 mod drain;
 mod explain;
 mod export;
+mod gc;
 mod pause;
 mod plan;
 mod priority;
@@ -13,6 +14,7 @@ mod report;
 mod run;
 mod runner;
 mod signals;
+mod standby;
 mod status;
 mod submit;
 mod table;
@@ -77,6 +79,8 @@ enum Command {
     Drain(drain::DrainArgs),
     /// Write the report of a sweep
     Report(report::ReportArgs),
+    /// Remove what no sweep needs any more from a store
+    Gc(gc::GcArgs),
     /// Write the model of a task to a file for PyTorch
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
@@ -119,8 +123,8 @@ struct Known {
 
 #[derive(Args)]
 struct JoinArgs {
-    /// Address of the coordinator
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Address of the coordinator, or the store that says where it is
+    #[arg(long, value_name = "HOST:PORT|STORE")]
     join: Option<String>,
 }
 
@@ -160,11 +164,11 @@ impl Cli {
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
         match self.command {
-            Command::Plan(args) => plan::plan(&context, &args),
+            Command::Plan(args) => block_on(plan::plan(&context, &args)),
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
-            Command::Coordinator(_) => block_on(coordinator::coordinator(&context)),
+            Command::Coordinator(args) => block_on(coordinator::coordinator(&context, &args)),
             Command::Worker(args) => block_on(worker::worker(&context, &args)),
             Command::Submit(args) => block_on(submit::submit(&context, &args)),
             Command::Status(args) => block_on(status::status(&context, &args)),
@@ -178,6 +182,7 @@ impl Cli {
             Command::Explain(args) => block_on(explain::explain(&context, &args)),
             Command::Drain(args) => block_on(drain::drain(&context, &args)),
             Command::Report(args) => block_on(report::report(&context, &args)),
+            Command::Gc(args) => block_on(gc::gc(&context, &args)),
             Command::Export(args) => block_on(export::export(&context, &args)),
             Command::Weights(args) => block_on(weights::weights(&context, &args)),
         }
@@ -189,6 +194,7 @@ impl Command {
     fn flags(&self) -> Flags {
         match self {
             Self::Run(args) => args.flags(),
+            Self::Plan(args) => args.flags(),
             Self::Coordinator(args) => args.flags(),
             Self::Worker(args) => args.flags(),
             Self::Submit(args) => args.join.flags(),
@@ -202,9 +208,10 @@ impl Command {
             Self::Explain(args) => args.join.flags(),
             Self::Drain(args) => args.join.flags(),
             Self::Report(args) => args.flags(),
+            Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
-            Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
+            Self::Config(_) | Self::Runner(_) => Vec::new(),
         }
     }
 }

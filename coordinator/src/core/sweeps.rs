@@ -30,6 +30,9 @@ impl Core {
     }
 
     pub(super) fn apply_submission(&mut self, submission: &Submission) {
+        for task in &submission.tasks {
+            self.doubt(task);
+        }
         let at = self.sweeps.enter(&submission.sweep);
         self.queue.leave(at);
         let id = submission.sweep.clone();
@@ -81,6 +84,29 @@ impl Core {
         }
     }
 
+    /// The result of a task that no sweep named for a while may have been
+    /// removed since: it is not done until a worker has found it.
+    fn doubt(&mut self, task: &SealedTask) {
+        let Some(ix) = self.tasks.find(&task.key) else {
+            return;
+        };
+        let entry = &self.tasks[ix];
+        if entry.claims.is_empty() && matches!(entry.state, State::Done { .. }) {
+            let fresh = self.fresh(task);
+            self.set_state(ix, fresh);
+        }
+    }
+
+    /// Where a task stands that was not tried yet.
+    pub(super) fn fresh(&self, task: &SealedTask) -> State {
+        let inputs = task.inputs.iter().map(|input| self.tasks.get(&input.task));
+        let open = inputs.filter(|p| !p.is_some_and(|p| matches!(p.state, State::Done { .. })));
+        match u32::try_from(open.count()).unwrap_or(u32::MAX) {
+            0 => State::Ready,
+            missing => State::Waiting { missing },
+        }
+    }
+
     /// Adds a task, or another claim on one that is known. What failed or
     /// was cancelled before gets another chance. The task is in no queue
     /// afterwards.
@@ -119,16 +145,6 @@ impl Core {
             home: None,
             trouble: None,
         })
-    }
-
-    /// What a task is that has not begun: ready, or waiting for parents.
-    pub(super) fn fresh(&self, task: &SealedTask) -> State {
-        let inputs = task.inputs.iter().map(|input| self.tasks.get(&input.task));
-        let open = inputs.filter(|p| !p.is_some_and(|p| matches!(p.state, State::Done { .. })));
-        match u32::try_from(open.count()).unwrap_or(u32::MAX) {
-            0 => State::Ready,
-            missing => State::Waiting { missing },
-        }
     }
 
     /// Tells its parents of a task that comes to stand at `ix`.

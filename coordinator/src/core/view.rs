@@ -79,6 +79,7 @@ impl Core {
             workers: workers
                 .filter_map(|id| self.worker_status(now, id))
                 .collect(),
+            refused: self.refusals.stale,
         }
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use slatedb::config::{PutOptions, WriteOptions};
 use slatedb::{Db, WriteBatch};
 
+use super::flusher::Flusher;
 use super::{State, StateError, Written, codec, error, key};
 use crate::core::Fact;
 
@@ -61,7 +62,8 @@ impl State {
         facts: Vec<Fact>,
     ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.since = 0;
-        let (db, upto, first) = (self.db.clone(), self.next, self.first.clone());
+        let (upto, first) = (self.next, self.first.clone());
+        let (db, flusher) = (self.db.clone(), self.flusher.clone());
         async move {
             let encoded = tokio::task::spawn_blocking(move || {
                 let row = |fact: &Fact| codec::encode(std::slice::from_ref(fact));
@@ -81,7 +83,7 @@ impl State {
             };
             let count = rows.len();
             for (number, row) in rows.into_iter().enumerate() {
-                put(&db, name(upto, &format!("{number:08x}")), &row)
+                put(&db, &flusher, name(upto, &format!("{number:08x}")), &row)
                     .await?
                     .durable()
                     .await?;
@@ -90,7 +92,10 @@ impl State {
                 Ok(bytes) => bytes,
                 Err(e) => unreachable!("a number and a text serialise: {e}"),
             };
-            put(&db, name(upto, WHOLE), &bytes).await?.durable().await?;
+            put(&db, &flusher, name(upto, WHOLE), &bytes)
+                .await?
+                .durable()
+                .await?;
             tracing::info!(upto, rows = count, "snapshot of the state written");
             forget(&db, &first, upto).await
         }
@@ -144,11 +149,18 @@ fn check(whole: &[u8], chunks: &[Bytes]) -> Result<Vec<Fact>, String> {
     Ok(facts.into_iter().flatten().collect())
 }
 
-async fn put(db: &Db, key: String, value: &[u8]) -> Result<Written, StateError> {
+async fn put(
+    db: &Db,
+    flusher: &Arc<Flusher>,
+    key: String,
+    value: &[u8],
+) -> Result<Written, StateError> {
     let mut batch = WriteBatch::new();
     batch.put_with_options(key.as_bytes(), value, &PutOptions::default());
     let written = db.write_with_options(batch, &WriteOptions::default()).await;
-    written.map(Written).map_err(|e| error("writing", e))
+    let flusher = flusher.clone();
+    let written = written.map(|handle| Written { handle, flusher });
+    written.map_err(|e| error("writing", e))
 }
 
 /// Deletes the facts that the snapshot stands for, and the snapshots before.

@@ -229,6 +229,7 @@ impl From<status::ClusterStatus> for super::StatusReply {
         Self {
             sweeps: cluster.sweeps.into_iter().map(Into::into).collect(),
             workers: cluster.workers.into_iter().map(Into::into).collect(),
+            refused: cluster.refused,
         }
     }
 }
@@ -242,6 +243,7 @@ impl TryFrom<super::StatusReply> for status::ClusterStatus {
         Ok(Self {
             sweeps: sweeps?,
             workers: workers?,
+            refused: wire.refused,
         })
     }
 }

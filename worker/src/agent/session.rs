@@ -175,8 +175,12 @@ impl Session {
                 self.idle_since = Instant::now();
             }
         }
+        if let Some((_, context)) = &self.opened {
+            self.connector
+                .connected(link.endpoint.clone(), &context.finder);
+        }
         tracing::info!(
-            coordinator = self.terms.address,
+            coordinator = %link.endpoint.uri(),
             holding = self.held.len(),
             "session with the coordinator"
         );

@@ -329,6 +329,32 @@ fn submitting_again_reuses_what_is_done_and_retries_what_failed() {
 }
 
 #[test]
+fn a_result_that_no_sweep_named_for_a_while_is_looked_for_again() {
+    let mut world = World::new();
+    let tasks = chain(3);
+    world.submit("s", &tasks);
+    world.hello("a", 1, vec![]);
+    for _ in 0..3 {
+        let next = world.assigned("a");
+        world.commit("a", next);
+        world.acked("a");
+    }
+    // The last two are dropped; then a sweep wants the second again.
+    world.submit("s", &tasks[..1]);
+    world.submit("t", &tasks[..2]);
+    assert_eq!(world.status("t").reused, 1);
+    let next = world.assigned("a");
+    assert_eq!(next, attempt(tasks[1].key, 2));
+    world.commit("a", next);
+    world.acked("a");
+    assert_eq!(world.status("t").done, 2);
+    // What a sweep always named was always needed.
+    world.submit("t", &tasks[..2]);
+    assert_eq!(world.status("t").reused, 2);
+    world.nothing_more();
+}
+
+#[test]
 fn the_longest_chain_goes_first() {
     let mut world = World::new();
     let long = chain(3);

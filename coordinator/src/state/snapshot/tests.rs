@@ -77,7 +77,9 @@ async fn an_unfinished_snapshot_is_passed_over() {
     let (store, _) = stored().await;
     let (state, before) = open(&store).await.unwrap();
     let row = codec::encode(&before[..1]);
-    let written = put(&state.db, name(4, "00000000"), &row).await.unwrap();
+    let written = put(&state.db, &state.flusher, name(4, "00000000"), &row)
+        .await
+        .unwrap();
     written.durable().await.unwrap();
     state.close().await.unwrap();
     let (_, after) = open(&store).await.unwrap();
@@ -93,7 +95,9 @@ async fn a_damaged_snapshot_is_refused_unless_the_facts_are_still_there() {
         ("00000000", &b"?"[..]),
         (WHOLE, br#"{"rows":1,"blake3":""}"#),
     ] {
-        let written = put(&state.db, name(4, part), row).await.unwrap();
+        let written = put(&state.db, &state.flusher, name(4, part), row)
+            .await
+            .unwrap();
         written.durable().await.unwrap();
     }
     append(&mut state, &[submission("d")]).await;
@@ -102,14 +106,8 @@ async fn a_damaged_snapshot_is_refused_unless_the_facts_are_still_there() {
     assert_eq!(before, after[..before.len()]);
     assert_eq!(after.len(), before.len() + 1);
     // Without them, nothing is guessed.
-    state
-        .db
-        .delete(key(3))
-        .await
-        .unwrap()
-        .await_durable()
-        .await
-        .unwrap();
+    let deleted = state.db.delete(key(3)).await.unwrap();
+    state.written(deleted).durable().await.unwrap();
     state.close().await.unwrap();
     let refused = open(&store).await.map(|_| ()).unwrap_err();
     assert!(matches!(refused, StateError::Corrupt { .. }), "{refused}");
