@@ -15,6 +15,7 @@ use object_store::ObjectStore;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{Core, Effect, Event, Fact, Rows, Submission};
 use crate::performer::{Action, Batch, Performer};
@@ -99,6 +100,8 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     changes: watch::Sender<u64>,
     batches: mpsc::Sender<Batch>,
+    /// A snapshot that is being written.
+    saving: Option<AbortOnDropHandle<Result<(), StateError>>>,
     started: Instant,
 }
 
@@ -121,6 +124,7 @@ impl Driver {
             commands,
             changes,
             batches,
+            saving: None,
             started: Instant::now(),
         };
         let handle = Handle {
@@ -163,6 +167,7 @@ impl Driver {
                 }
             }
         }
+        self.saving = None;
         drop(self.batches);
         self.state.close().await
     }
@@ -190,6 +195,7 @@ impl Driver {
         } else {
             Some(self.state.append(&turn.facts).await?)
         };
+        self.save().await;
         let batch = Batch {
             written,
             actions: turn.actions,
@@ -198,6 +204,20 @@ impl Driver {
         let _ = self.batches.send(batch).await;
         self.changes.send_modify(|n| *n += 1);
         Ok(())
+    }
+
+    /// Writes a snapshot beside everything else, now and then.
+    async fn save(&mut self) {
+        if let Some(saving) = self.saving.take_if(|saving| saving.is_finished())
+            && let Ok(Err(error)) = saving.await
+        {
+            // What it stands for is still there; another is written later.
+            tracing::warn!(%error, "no snapshot of the state was written");
+        }
+        if self.saving.is_none() && self.state.wants_snapshot(self.core.task_count()) {
+            let snapshot = self.state.snapshot(self.core.saved());
+            self.saving = Some(AbortOnDropHandle::new(tokio::spawn(snapshot)));
+        }
     }
 
     fn command(&mut self, now: Duration, command: Command, turn: &mut Turn) {

@@ -227,6 +227,7 @@ impl Command {
     fn flags(&self) -> Flags {
         match self {
             Self::Run(args) => args.flags(),
+            Self::Plan(args) => args.flags(),
             Self::Coordinator(args) => args.flags(),
             Self::Worker(args) => args.flags(),
             Self::Submit(args) => args.join.flags(),

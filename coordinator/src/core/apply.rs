@@ -26,6 +26,15 @@ impl Core {
                 manifest: _,
             } => self.apply_commit(*attempt, *seconds, *reused),
             Fact::AttemptFailed { attempt, failure } => self.apply_failure(now, *attempt, failure),
+            Fact::SavedSweep(sweep) => self.apply_saved_sweep(sweep),
+            Fact::SavedTasks(tasks) => {
+                self.tasks.reserve(tasks.len());
+                for task in tasks {
+                    self.apply_saved_task(now, task);
+                }
+            }
+            Fact::SavedList(list) => self.apply_saved_list(list),
+            Fact::SavedDurations(durations) => self.apply_saved_durations(durations),
         }
     }
 

@@ -8,6 +8,8 @@ use ablate_proto::status::Hold;
 use ablate_proto::task::{SealedTask, Task};
 use serde::Deserialize;
 
+use super::saved::{SavedDuration, SavedList, SavedSweep, SavedTask};
+
 /// A planned sweep, as far as scheduling is concerned.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Submission {
@@ -83,4 +85,14 @@ pub enum Fact {
         attempt: AttemptId,
         failure: Failure,
     },
+    /// Facts of a snapshot, which come before all others: its sweeps, their
+    /// tasks, which tasks are of which sweep, and durations that were learned.
+    #[serde(skip_deserializing)]
+    SavedSweep(SavedSweep),
+    #[serde(skip_deserializing)]
+    SavedTasks(Vec<SavedTask>),
+    #[serde(skip_deserializing)]
+    SavedList(SavedList),
+    #[serde(skip_deserializing)]
+    SavedDurations(Vec<SavedDuration>),
 }

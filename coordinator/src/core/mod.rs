@@ -14,6 +14,7 @@ mod explain;
 mod fact;
 mod holds;
 mod queue;
+pub mod saved;
 mod settings;
 mod sweeps;
 mod tables;

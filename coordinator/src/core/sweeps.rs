@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Where a task stands that was not tried yet.
-    fn fresh(&self, task: &SealedTask) -> State {
+    pub(super) fn fresh(&self, task: &SealedTask) -> State {
         let inputs = task.inputs.iter().map(|input| self.tasks.get(&input.task));
         let open = inputs.filter(|p| !p.is_some_and(|p| matches!(p.state, State::Done { .. })));
         match u32::try_from(open.count()).unwrap_or(u32::MAX) {
@@ -147,11 +147,7 @@ impl Core {
             return ix;
         }
         let ix = self.tasks.next();
-        for input in &task.inputs {
-            if let Some(parent) = self.tasks.find(&input.task) {
-                self.tasks[parent].children.push(ix);
-            }
-        }
+        self.link(ix, task);
         self.tasks.push(TaskEntry {
             task: task.clone(),
             class: Class::of(task),
@@ -163,6 +159,15 @@ impl Core {
             home: None,
             trouble: None,
         })
+    }
+
+    /// Tells its parents of a task that comes to stand at `ix`.
+    pub(super) fn link(&mut self, ix: TaskIx, task: &SealedTask) {
+        for input in &task.inputs {
+            if let Some(parent) = self.tasks.find(&input.task) {
+                self.tasks[parent].children.push(ix);
+            }
+        }
     }
 
     pub(super) fn apply_cancellation(&mut self, id: &SweepId) {

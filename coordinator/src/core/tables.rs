@@ -25,6 +25,23 @@ pub(super) struct TaskIx(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SweepIx(u32);
 
+macro_rules! numbered {
+    ($name:ident) => {
+        impl $name {
+            pub(super) fn of(number: u32) -> Self {
+                Self(number)
+            }
+
+            pub(super) fn number(self) -> u32 {
+                self.0
+            }
+        }
+    };
+}
+
+numbered!(TaskIx);
+numbered!(SweepIx);
+
 fn place(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -418,7 +435,11 @@ impl Sweeps {
         ix
     }
 
-    pub(super) fn places(&self) -> impl Iterator<Item = SweepIx> + use<> {
+    pub(super) fn knows(&self, number: u32) -> bool {
+        (number as usize) < self.rows.len()
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = SweepIx> + Clone + use<> {
         (0..place(self.rows.len())).map(SweepIx)
     }
 

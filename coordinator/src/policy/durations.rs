@@ -100,6 +100,23 @@ impl Durations {
         }
         moved
     }
+
+    /// Everything learned, to be kept.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Class, Estimate)> {
+        self.classes.iter().map(|(class, e)| (*class, *e))
+    }
+
+    /// Takes in what was kept.
+    pub(crate) fn restore(&mut self, class: Class, seconds: f64, work: f64, spread: f64) {
+        let ranked = seconds;
+        let estimate = Estimate {
+            seconds,
+            work,
+            spread,
+            ranked,
+        };
+        self.classes.insert(class, estimate);
+    }
 }
 
 #[cfg(test)]

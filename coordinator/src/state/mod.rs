@@ -7,8 +7,10 @@
 mod certain;
 mod codec;
 mod flusher;
+mod snapshot;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ablate_proto::layout;
@@ -74,6 +76,10 @@ pub(crate) struct State {
     db: Arc<Db>,
     flusher: Arc<Flusher>,
     next: u64,
+    /// The first row of facts that was not deleted.
+    first: Arc<AtomicU64>,
+    /// Facts since the newest snapshot.
+    since: usize,
 }
 
 /// A batch on its way to the store.
@@ -116,6 +122,8 @@ impl State {
             db,
             flusher,
             next: 0,
+            first: Arc::default(),
+            since: 0,
         };
         state.check_version().await?;
         let facts = state.read_all().await?;
@@ -142,12 +150,16 @@ impl State {
     }
 
     async fn read_all(&mut self) -> Result<Vec<Fact>, StateError> {
-        let mut rows = self
-            .db
-            .scan_prefix(FACTS, ..)
-            .await
-            .map_err(|e| error("reading", e))?;
+        let snapshots = self.find_snapshots().await?;
         let mut facts = Vec::new();
+        if let Some(found) = snapshots.intact {
+            (self.next, facts) = (found.upto, found.facts);
+        }
+        self.first.store(self.next, Ordering::Relaxed);
+        let saved = facts.len();
+        let after = format!("{:016x}", self.next);
+        let rows = self.db.scan_prefix(FACTS, after.as_bytes()..);
+        let mut rows = rows.await.map_err(|e| error("reading", e))?;
         while let Some(row) = rows.next().await.map_err(|e| error("reading", e))? {
             let corrupt = |why: String| StateError::Corrupt {
                 index: self.next,
@@ -160,6 +172,13 @@ impl State {
             facts.extend(codec::decode(&row.value).map_err(corrupt)?);
             self.next += 1;
         }
+        if self.next < snapshots.covered {
+            let why = snapshots.damage;
+            let why = why.unwrap_or_else(|| "it is missing".to_owned());
+            let index = self.next;
+            return Err(StateError::Corrupt { index, why });
+        }
+        self.since = facts.len() - saved;
         Ok(facts)
     }
 
@@ -200,6 +219,7 @@ impl State {
         let mut batch = WriteBatch::new();
         batch.put_with_options(key(self.next).as_bytes(), &value, &PutOptions::default());
         self.next += 1;
+        self.since += facts.len();
         self.db
             .write_with_options(batch, &WriteOptions::default())
             .await

@@ -277,7 +277,8 @@ proptest! {
         let mut beliefs = Beliefs::default();
         let mut committed = BTreeMap::new();
         let mut last_number: BTreeMap<TaskKey, u32> = BTreeMap::new();
-        for action in &actions {
+        let mut snapshot = Vec::new();
+        for (at, action) in actions.iter().enumerate() {
             let before = world.facts.len();
             perform(&mut world, &mut beliefs, action);
             check(&world, &mut committed);
@@ -289,6 +290,18 @@ proptest! {
             }
             let replayed = Core::recover(CoreSettings::default(), world.facts.clone());
             prop_assert_eq!(durable_view(&replayed), durable_view(&world.core));
+            // From a snapshot and what came after it, too.
+            let later = world.facts[before..].iter().cloned();
+            let resumed = snapshot.iter().cloned().chain(later);
+            let resumed: Vec<Fact> = resumed.collect();
+            if at > 0 {
+                let replayed = Core::recover(CoreSettings::default(), resumed.clone());
+                prop_assert_eq!(durable_view(&replayed), durable_view(&world.core));
+            }
+            snapshot = match at % 5 {
+                0 => world.core.saved(),
+                _ => resumed,
+            };
         }
         // Workers come back, sweeps are let go on, and everything ends.
         for sweep in ["s0", "s1"] {

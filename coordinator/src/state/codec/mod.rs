@@ -2,6 +2,7 @@
 //! tasks of a sweep as a [`Table`]. Rows that begin with `[` are of the
 //! format before, JSON, and are still read.
 
+mod saved;
 mod table;
 
 use ablate_proto::failure::{Failure, FailureClass};
@@ -48,7 +49,10 @@ struct Batch {
 
 #[derive(Clone, PartialEq, Message)]
 struct Row {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "Kind",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 23"
+    )]
     kind: Option<Kind>,
 }
 
@@ -74,6 +78,14 @@ enum Kind {
     Failed(Failed),
     #[prost(message, tag = "10")]
     Gone(Gone),
+    #[prost(message, tag = "20")]
+    SavedSweep(saved::Sweep),
+    #[prost(message, tag = "21")]
+    SavedTasks(saved::Tasks),
+    #[prost(message, tag = "22")]
+    SavedList(saved::List),
+    #[prost(message, tag = "23")]
+    SavedDurations(saved::Durations),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -209,6 +221,10 @@ impl From<&Fact> for Row {
                 class: failure.class.name().to_owned(),
                 cause: failure.cause.clone(),
             }),
+            Fact::SavedSweep(sweep) => Kind::SavedSweep(sweep.into()),
+            Fact::SavedTasks(tasks) => Kind::SavedTasks(tasks.into()),
+            Fact::SavedList(list) => Kind::SavedList(list.into()),
+            Fact::SavedDurations(durations) => Kind::SavedDurations(durations.into()),
         };
         Self { kind: Some(kind) }
     }
@@ -264,6 +280,10 @@ impl TryFrom<Row> for Fact {
                     cause: failed.cause,
                 },
             },
+            Kind::SavedSweep(sweep) => Self::SavedSweep(sweep.try_into()?),
+            Kind::SavedTasks(tasks) => Self::SavedTasks(tasks.try_into()?),
+            Kind::SavedList(list) => Self::SavedList(list.into()),
+            Kind::SavedDurations(durations) => Self::SavedDurations(durations.try_into()?),
         })
     }
 }

@@ -146,6 +146,10 @@ impl Names {
         self.numbers.insert(name.to_owned(), number);
         number
     }
+
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.names
+    }
 }
 
 /// Bytes that both begin with, and bytes after those that both end with.
