@@ -246,7 +246,6 @@ impl Command {
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
             Self::Token(command) => command.flags(),
-            Self::Plan(args) => args.flags(),
             Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
         }
     }

@@ -39,7 +39,7 @@ fn seconds(kind: StageKind, work: f32) -> f64 {
 fn shipped(text: &str, file: &str, profile: Option<&str>) -> Vec<Node> {
     let options = sweep::Options {
         profile: profile.map(str::to_owned),
-        set: Vec::new(),
+        ..sweep::Options::default()
     };
     let plan = sweep::plan(&sweep::Source { file, text }, &options).unwrap();
     let mut places = HashMap::new();
