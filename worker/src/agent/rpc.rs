@@ -46,6 +46,10 @@ pub(super) enum LinkError {
 
 impl From<Status> for LinkError {
     fn from(status: Status) -> Self {
+        // Not said by the coordinator, whatever the code looks like.
+        if let Some(source) = std::error::Error::source(&status) {
+            return Problem::of(source).into();
+        }
         let message = status.message().to_owned();
         match status.code() {
             Code::InvalidArgument
@@ -55,10 +59,7 @@ impl From<Status> for LinkError {
             Code::Unimplemented => Self::Refused(format!(
                 "the server there is not an ablate coordinator: {message}"
             )),
-            code => match std::error::Error::source(&status) {
-                Some(source) => Problem::of(source).into(),
-                None => Self::Lost(describe(code, &message)),
-            },
+            code => Self::Lost(describe(code, &message)),
         }
     }
 }
