@@ -94,8 +94,13 @@ impl State {
         store: Arc<dyn ObjectStore>,
         flush: Duration,
     ) -> Result<(Self, Vec<Fact>), StateError> {
-        // The database panics at some damages of its files.
+        // The database panics at some damages of its files, in this task or
+        // in one of its own.
         match tokio::spawn(Self::open_unguarded(store, flush)).await {
+            Ok(Err(StateError::Store { doing, source })) if broke(&source) => {
+                tracing::error!(doing, error = %source, "the database broke off");
+                Err(StateError::Damaged)
+            }
             Ok(opened) => opened,
             Err(_) => Err(StateError::Damaged),
         }
@@ -265,6 +270,14 @@ pub async fn history(store: Arc<dyn ObjectStore>) -> Result<Vec<Fact>, StateErro
 
 fn key(index: u64) -> String {
     format!("{FACTS}{index:016x}")
+}
+
+/// It came upon something that it takes for impossible.
+fn broke(error: &slatedb::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Internal | ErrorKind::Closed(CloseReason::Panic)
+    )
 }
 
 fn error(doing: &'static str, source: slatedb::Error) -> StateError {
