@@ -3,83 +3,87 @@
 use std::time::Duration;
 
 use ablate_coordinator::takeover;
+use ablate_proto::access::Join;
+use ablate_worker::dial::{Dial, Problem};
 use anyhow::Context as _;
 use tonic::transport::Endpoint;
 
 use crate::exit::{CliError, Exit, OrExit, fail};
 use crate::rpc::Sweeps;
+use crate::settings::JoinSetting;
 use crate::store;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// A connection that answers nothing for the sum of both is given up.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The coordinator's address, where a store is named in its place: what the
-/// store says of who serves it.
-pub(crate) async fn resolve(join: &str) -> Result<String, CliError> {
-    let scheme = join.split_once("://").map(|(scheme, _)| scheme);
-    if scheme.is_none_or(|scheme| matches!(scheme, "http" | "https")) {
-        return Ok(join.to_owned());
-    }
-    let store = store::open_existing(join).or_exit(Exit::Usage)?;
+/// The coordinator's address and credentials; where a store is named in its
+/// place, the address is what the store says of who serves it.
+pub(crate) async fn resolve(join: &JoinSetting) -> Result<Join, CliError> {
+    let Some(url) = join.store() else {
+        return join.read().or_exit(Exit::Usage);
+    };
+    let store = store::open_existing(url).or_exit(Exit::Usage)?;
     let found = takeover::find(&store)
         .await
-        .with_context(|| format!("looking in {join} for its coordinator"))
+        .with_context(|| format!("looking in {url} for its coordinator"))
         .or_exit(Exit::Unreachable)?;
     match found {
-        Some(current) if !current.stopped => Ok(current.address),
+        Some(current) if !current.stopped => {
+            let join = join.at(&current.address);
+            join.read().or_exit(Exit::Refused)
+        }
         Some(current) => fail(
             Exit::Unreachable,
             format!(
-                "the coordinator of {join} was at {} and has ended: start one with \
-                 `ablate coordinator --store {join}`",
+                "the coordinator of {url} was at {} and has ended: start one with \
+                 `ablate coordinator --store {url}`",
                 current.address
             ),
         ),
         None => fail(
             Exit::Unreachable,
             format!(
-                "no coordinator has served {join}: start one with `ablate coordinator --store {join}`"
+                "no coordinator has served {url}: start one with `ablate coordinator --store {url}`"
             ),
         ),
     }
 }
 
-/// Connects to the coordinator at `host:port` or `http://host:port`, or to
-/// the one that serves a store.
-pub(crate) async fn connect(join: &str) -> Result<Sweeps, CliError> {
-    let address = &resolve(join).await?;
-    let url = if address.contains("://") {
-        address.clone()
-    } else {
-        format!("http://{address}")
+/// Connects to the coordinator that the settings name.
+pub(crate) async fn connect(join: &JoinSetting) -> Result<Sweeps, CliError> {
+    let join = resolve(join).await?;
+    let address = join.address();
+    let dial = match join.fingerprint {
+        Some(fingerprint) => Dial::tls(fingerprint).or_exit(Exit::Refused)?,
+        None => Dial::tcp(),
     };
-    let endpoint = Endpoint::from_shared(url)
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|e| anyhow::anyhow!("`{address}` is not an address of a coordinator: {e}"))
-        .or_exit(Exit::Usage)?;
-    let endpoint = endpoint.connect_timeout(CONNECT).tcp_nodelay(true);
+        .or_exit(Exit::Usage)?
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT);
     // One that is frozen takes the connection and says nothing on it.
-    let connected = tokio::time::timeout(CONNECT, endpoint.connect()).await;
-    match connected {
-        Ok(Ok(channel)) => Ok(Sweeps::new(channel)),
-        failed => {
-            let why = match failed {
-                Ok(Err(error)) => innermost(&error),
-                _ => format!("nothing within {} s", CONNECT.as_secs()),
-            };
-            fail(
-                Exit::Unreachable,
-                format!(
-                    "no coordinator answers at {address} ({why}): start one with \
-                     `ablate coordinator`, or name another with --join"
-                ),
-            )
-        }
+    let problem = match tokio::time::timeout(CONNECT, dial.connect(&endpoint)).await {
+        Ok(Ok(channel)) => return Ok(Sweeps::new(channel, join.token.as_ref())),
+        Ok(Err(error)) => Problem::of(&error),
+        Err(_) => Problem {
+            why: format!("nothing within {} s", CONNECT.as_secs()),
+            is_final: false,
+        },
+    };
+    let Problem { why, is_final } = problem;
+    if is_final {
+        let sentence = format!("no connection to the coordinator at {address}: {why}");
+        return fail(Exit::Refused, sentence);
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+    fail(
+        Exit::Unreachable,
+        format!(
+            "no coordinator answers at {address} ({why}): start one with \
+             `ablate coordinator`, or name another with --join"
+        ),
+    )
 }

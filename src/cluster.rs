@@ -63,16 +63,16 @@ impl EmbeddedCluster {
             .to_string();
         let stop = CancellationToken::new();
         let (ready, up) = oneshot::channel();
-        let serve = server::serve(
-            settings.coordinator.server(url.clone()),
-            store,
-            listener,
-            stop.clone(),
-            move |_| {
-                // The receiver waits below.
-                let _ = ready.send(());
-            },
-        );
+        // Of this machine alone, and gone with it: as if there were no tokens.
+        let server = server::Settings {
+            tls: None,
+            tokens: false,
+            ..settings.coordinator.server(&url)
+        };
+        let serve = server::serve(server, store, listener, stop.clone(), move |_| {
+            // The receiver waits below.
+            let _ = ready.send(());
+        });
         let mut cluster = Self {
             address,
             coordinator: tokio::spawn(serve),

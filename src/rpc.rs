@@ -1,15 +1,20 @@
 //! Calls to a coordinator. The only file of the command line that names
 //! generated types.
 
+use ablate_proto::access::Token;
 use ablate_proto::failure::FailureClass;
 use ablate_proto::id::SweepId;
 use ablate_proto::message::LogPiece;
 use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
 use ablate_proto::wire::sweeps_client::SweepsClient;
 use ablate_proto::wire::{self, InvalidMessage};
+use ablate_worker::dial::Problem;
 use futures::{Stream, StreamExt};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use crate::exit::{CliError, Exit};
 
@@ -17,11 +22,28 @@ const MAX_MESSAGE: usize = 1 << 30;
 
 /// A coordinator that people talk to.
 #[derive(Clone)]
-pub(crate) struct Sweeps(SweepsClient<Channel>);
+pub(crate) struct Sweeps(SweepsClient<InterceptedService<Channel, Bearer>>);
+
+/// Presents the token with every request.
+#[derive(Clone)]
+struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
 
 impl Sweeps {
-    pub(crate) fn new(channel: Channel) -> Self {
-        Self(SweepsClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
+    pub(crate) fn new(channel: Channel, token: Option<&Token>) -> Self {
+        let bearer = Bearer(token.and_then(wire::bearer));
+        let client = SweepsClient::with_interceptor(channel, bearer);
+        Self(client.max_decoding_message_size(MAX_MESSAGE))
     }
 
     pub(crate) async fn submit(&mut self, file: SweepFile) -> Result<Submitted, CliError> {
@@ -179,11 +201,24 @@ fn travelling((path, content): (String, Vec<u8>)) -> wire::TravellingFile {
 /// The coordinator's own sentence, with the exit code that its code means.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(status: Status) -> CliError {
+    if let Some(source) = std::error::Error::source(&status) {
+        let Problem { why, is_final } = Problem::of(source);
+        let exit = if is_final {
+            Exit::Refused
+        } else {
+            Exit::Unreachable
+        };
+        let error = anyhow::anyhow!("the coordinator could not be asked: {why}");
+        return CliError { exit, error };
+    }
     let exit = match status.code() {
         Code::InvalidArgument | Code::NotFound | Code::OutOfRange | Code::ResourceExhausted => {
             Exit::Usage
         }
-        Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => Exit::Refused,
+        Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::FailedPrecondition
+        | Code::Unimplemented => Exit::Refused,
         _ => Exit::Unreachable,
     };
     let error = match status.message() {

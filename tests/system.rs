@@ -26,12 +26,18 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/refusals.rs"]
+mod refusals;
 #[path = "system/s3.rs"]
 mod s3;
+#[path = "system/secure.rs"]
+mod secure;
 #[path = "system/storm.rs"]
 mod storm;
 #[path = "system/streaming.rs"]
 mod streaming;
+#[path = "system/strangers.rs"]
+mod strangers;
 mod support;
 #[path = "system/takeover.rs"]
 mod takeover;

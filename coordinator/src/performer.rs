@@ -51,7 +51,12 @@ impl Performer {
         mut self,
         mut batches: mpsc::Receiver<Batch>,
     ) -> Result<(), StateError> {
-        while let Some(batch) = batches.recv().await {
+        while let Some(mut batch) = batches.recv().await {
+            if planted!(EffectsBeforeDurable) {
+                for action in batch.actions.drain(..) {
+                    self.perform(action);
+                }
+            }
             if let Some(written) = batch.written {
                 written.durable().await?;
             }

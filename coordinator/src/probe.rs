@@ -119,6 +119,7 @@ async fn race(store: &dyn ObjectStore, key: Path, writers: usize) -> Result<Race
     .await;
     let mut winners = Vec::new();
     let mut unsure = Vec::new();
+    let mut failed = None;
     for (body, answer) in bodies.iter().zip(answers) {
         match answer {
             Ok(_) => winners.push(body),
@@ -128,13 +129,17 @@ async fn race(store: &dyn ObjectStore, key: Path, writers: usize) -> Result<Race
                 return Err(ProbeError::Unconditional(error));
             }
             Err(source) => {
+                unsure.push(body);
                 let doing = "creating an object to see whether it can be written";
-                return Err(ProbeError::Store { doing, source });
+                failed = Some(ProbeError::Store { doing, source });
             }
         }
     }
     let stands = match store.get(&key).await {
         Ok(found) => found.bytes().await.map_err(reading)?,
+        Err(Error::NotFound { .. }) if winners.is_empty() && failed.is_some() => {
+            return failed.map_or(Ok(Race::Unread), Err);
+        }
         Err(Error::NotFound { .. }) => return Ok(Race::Unread),
         Err(source) => return Err(reading(source)),
     };

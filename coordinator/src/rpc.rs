@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::core::{Event, Rows};
+use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle};
 use crate::live::Live;
 use crate::logs::Logs;
@@ -28,6 +28,10 @@ use crate::sweep::PRIORITIES;
 
 /// A sweep file with what travels beside it is the largest message there is.
 const MAX_MESSAGE: usize = 25 << 20;
+/// What workers say, and are told, is short.
+const MAX_SESSION_MESSAGE: usize = 4 << 20;
+/// The status of a sweep of a million tasks.
+const MAX_ANSWER: usize = 1 << 30;
 /// A worker that says nothing for so long after connecting is cut off.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Snapshots of a watched sweep come no faster than this.
@@ -57,11 +61,15 @@ impl Service {
     }
 
     pub(crate) fn cluster(&self) -> ClusterServer<Self> {
-        ClusterServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE)
+        ClusterServer::new(self.clone())
+            .max_decoding_message_size(MAX_SESSION_MESSAGE)
+            .max_encoding_message_size(MAX_SESSION_MESSAGE)
     }
 
     pub(crate) fn sweeps(&self) -> SweepsServer<Self> {
-        SweepsServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE)
+        SweepsServer::new(self.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_ANSWER)
     }
 }
 
@@ -106,6 +114,34 @@ impl Cluster for Service {
     }
 }
 
+impl Service {
+    /// What is done, but was in no sweep for a while, may be in the store no
+    /// more: then it is to be done again.
+    async fn forget_removed(&self, submission: &Submission) -> Result<(), Status> {
+        let keys = submission.tasks.iter().map(|task| task.key).collect();
+        let unnamed = self.driver.ask(|reply| Command::Unnamed(keys, reply));
+        let unnamed = unnamed.await.map_err(stopped)?;
+        let gone = self.submitter.without_result(unnamed).await;
+        let gone = gone.map_err(unsubmitted)?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(sweep = %submission.sweep, tasks = gone.len(), "removed results are computed again");
+        let event = Command::Event(Event::ResultsGone(gone));
+        self.driver.send(event).await.map_err(stopped)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unsubmitted(error: SubmitError) -> Status {
+    let text = error.to_string();
+    match error {
+        SubmitError::Sweep(_) | SubmitError::Files(_) => Status::invalid_argument(text),
+        SubmitError::Store { .. } => Status::unavailable(text),
+        SubmitError::Pending(_) => Status::failed_precondition(text),
+    }
+}
+
 #[tonic::async_trait]
 impl Sweeps for Service {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitReply> {
@@ -122,12 +158,8 @@ impl Sweeps for Service {
                 files: files.collect(),
             })
             .await
-            .map_err(|e| match e {
-                SubmitError::Sweep(e) => Status::invalid_argument(e.to_string()),
-                SubmitError::Files(_) => Status::invalid_argument(e.to_string()),
-                SubmitError::Store { .. } => Status::unavailable(e.to_string()),
-                SubmitError::Pending(_) => Status::failed_precondition(e.to_string()),
-            })?;
+            .map_err(unsubmitted)?;
+        self.forget_removed(&submission).await?;
         let submitted = self
             .driver
             .ask(|reply| Command::Submit(submission, reply))

@@ -1,6 +1,7 @@
 //! A running coordinator: state, driver and service on one listener.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +10,37 @@ use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use uuid::Uuid;
 
+use crate::auth::tokens::TokenError;
+use crate::auth::{AuthLayer, Book};
 use crate::connection::Connection;
 use crate::core::{Core, CoreSettings};
 use crate::driver::Driver;
+use crate::listener;
+pub use crate::listener::Limits;
 use crate::probe::{self, Probe, ProbeError};
 use crate::rpc::Service;
 use crate::state::{Closed, State, StateError};
 use crate::submit::Submitter;
 use crate::takeover::{self, Beat, BeatError};
+use crate::tls::{self, TlsError};
+
+/// A silent connection is asked for a sign of life so often.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// From a request to the beginning of its answer.
+const ANSWER: Duration = Duration::from_secs(120);
+/// Requests of one connection at a time; a worker needs one.
+const STREAMS: u32 = 100;
+const HEADERS: u32 = 16 << 10;
+/// Streams that a peer took back before they were looked at, and that were
+/// ended because of its mistakes: more of either end the connection.
+const RESETS: usize = 20;
+const MISTAKES: usize = 100;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -37,6 +56,11 @@ pub struct Settings {
     /// Where others reach it, as `host:port`; by default where it listens,
     /// if that is known.
     pub advertise: Option<String>,
+    /// Folder with certificate and key; TLS is spoken if it is set.
+    pub tls: Option<PathBuf>,
+    /// Asks for tokens if the store has any. Off loopback they are needed.
+    pub tokens: bool,
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -47,6 +71,9 @@ impl Default for Settings {
             probe: Some(Probe::FOLDER),
             beat: Duration::from_millis(500),
             advertise: None,
+            tls: None,
+            tokens: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -55,14 +82,19 @@ impl Default for Settings {
 pub enum ServeError {
     #[error("settings: {0}")]
     Settings(String),
-    #[error(
-        "listening on {0} is refused: it can be reached from other machines, and this release \
-         has no TLS and no tokens yet. Listen on 127.0.0.1, and join from elsewhere through \
-         an SSH tunnel"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("the object store {store} is refused: {source}")]
-    Probe { store: String, source: ProbeError },
+    #[error("listening on {address} is refused: other machines can reach it, and {}", missing(*.tls, *.token))]
+    Unprotected {
+        address: SocketAddr,
+        /// What there is.
+        tls: bool,
+        token: bool,
+    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    #[error("the object store {store} is refused: {why}")]
+    Probe { store: String, why: ProbeError },
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -73,6 +105,14 @@ pub enum ServeError {
     Listener(std::io::Error),
 }
 
+fn missing(tls: bool, token: bool) -> &'static str {
+    match (tls, token) {
+        (false, false) => "there is neither TLS nor a valid token",
+        (false, true) => "there is no TLS",
+        (true, _) => "there is no valid token in the store",
+    }
+}
+
 impl ServeError {
     /// Another coordinator serves the store now.
     pub fn is_fenced(&self) -> bool {
@@ -80,12 +120,53 @@ impl ServeError {
     }
 }
 
+/// What keeps strangers out.
+struct Access {
+    acceptor: Option<TlsAcceptor>,
+    book: Book,
+}
+
+impl Access {
+    async fn check(
+        settings: &Settings,
+        store: &Arc<dyn ObjectStore>,
+        address: SocketAddr,
+    ) -> Result<Self, ServeError> {
+        let acceptor = settings.tls.as_deref().map(tls::acceptor).transpose()?;
+        let book = match settings.tokens {
+            true => Book::read(store.clone()).await?,
+            false => Book::open(),
+        };
+        let (tls, token) = (acceptor.is_some(), book.has_valid());
+        if !address.ip().is_loopback() && !(tls && token) {
+            return Err(ServeError::Unprotected {
+                address,
+                tls,
+                token,
+            });
+        }
+        Ok(Self { acceptor, book })
+    }
+}
+
+/// Whether [`serve`] would listen there, as far as strangers are concerned.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn check_access(
+    settings: &Settings,
+    store: &Arc<dyn ObjectStore>,
+    address: SocketAddr,
+) -> Result<(), ServeError> {
+    Access::check(settings, store, address).await.map(|_| ())
+}
+
 /// Serves until `stop` is cancelled, or until another coordinator takes the
 /// store over. Calls `ready` once it owns the state and answers.
 ///
 /// # Errors
 /// The store cannot be written, holds a state of another release, or was
-/// taken over; the listener is not on loopback.
+/// taken over; others can reach the listener, and TLS or a token is missing.
 pub async fn serve(
     settings: Settings,
     store: Arc<dyn ObjectStore>,
@@ -94,25 +175,24 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Listener)?;
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
-    }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let Access { acceptor, book } = Access::check(&settings, &store, address).await?;
+    let (tls, token) = (acceptor.is_some(), book.has_valid());
+    let incoming = listener::incoming(listener, settings.limits, acceptor);
     let mut settings = settings;
     let advertise = settings.advertise.take();
     settings.advertise = advertise.or_else(|| Some(address.to_string()));
     let ready = || {
-        tracing::info!(%address, "listening");
+        tracing::info!(%address, tls, tokens = token, "listening");
         ready(address);
     };
-    serve_on(settings, store, incoming, stop, ready).await
+    run(settings, store, incoming, book, stop, ready).await
 }
 
-/// The same on connections from anywhere: no other limits than the service's
-/// own, and nothing is asked of who connects.
+/// The same on connections from anywhere: they are not limited, and nothing
+/// is asked of who connects.
 ///
 /// # Errors
-/// As [`serve`]; the stream ends or fails.
+/// As [`serve`].
 pub async fn serve_on<IO>(
     settings: Settings,
     store: Arc<dyn ObjectStore>,
@@ -123,7 +203,26 @@ pub async fn serve_on<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let incoming = incoming.map(|io| io.map(Connection::new));
+    run(settings, store, incoming, Book::open(), stop, ready).await
+}
+
+async fn run<IO, Permit>(
+    settings: Settings,
+    store: Arc<dyn ObjectStore>,
+    incoming: impl Stream<Item = std::io::Result<Connection<IO, Permit>>> + Send + 'static,
+    book: Book,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) -> Result<(), ServeError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Permit: Send + Unpin + 'static,
+{
     settings.core.validate().map_err(ServeError::Settings)?;
+    // A worker is lost when its lease is over, never because a frozen
+    // connection was closed before that.
+    let silence = PING_EVERY.max(settings.core.lease);
     if let Some(probe) = settings.probe {
         probe_store(&settings.core.store, &store, probe).await?;
     }
@@ -145,10 +244,18 @@ where
     let beat = tokio::spawn(beat.run(down.clone()));
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
     let service = Service::new(handle, Submitter::new(store.clone()), store);
-    let incoming = incoming.map(|io| io.map(Connection::new));
+    let book = Arc::new(book);
+    let following = book.clone();
+    let _following = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
     let server = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(5)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(silence))
+        .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(MISTAKES))
+        .timeout(ANSWER)
+        .layer(AuthLayer::new(book))
         .add_service(service.cluster())
         .add_service(service.sweeps())
         .serve_with_incoming_shutdown(incoming, down.clone().cancelled_owned());
@@ -212,8 +319,11 @@ pub async fn probe_store(
     probe: Probe,
 ) -> Result<(), ServeError> {
     let checked = probe::check(store, probe).await;
-    checked.map_err(|source| ServeError::Probe {
+    checked.map_err(|why| ServeError::Probe {
         store: url.to_owned(),
-        source,
+        why,
     })
 }
+
+#[cfg(test)]
+mod tests;

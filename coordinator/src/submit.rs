@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use ablate_proto::id::TaskKey;
 use ablate_proto::layout;
 use ablate_proto::stage::{MAX_FILE_BYTES, MAX_FILES_BYTES, is_inside};
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -14,13 +16,15 @@ use crate::gc::{self, Pending};
 use crate::sweep::plan::Plan;
 use crate::sweep::{self, SweepError};
 
+const LOOKS_IN_FLIGHT: usize = 32;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubmitError {
     #[error(transparent)]
     Sweep(#[from] SweepError),
     #[error("the files that travel with the sweep: {0}")]
     Files(String),
-    #[error("storing the sweep at {path} failed: {source}")]
+    #[error("storing or looking for {path} failed: {source}")]
     Store {
         path: String,
         source: object_store::Error,
@@ -102,6 +106,25 @@ impl Submitter {
         let path = Path::from(layout::plan(&plan.sweep));
         gc::let_pass(&self.store, &path, &wanted).await?;
         Ok(submission(plan))
+    }
+
+    /// Those of the tasks, in their order, that have no result in the store.
+    pub(crate) async fn without_result(
+        &self,
+        tasks: Vec<TaskKey>,
+    ) -> Result<Vec<TaskKey>, SubmitError> {
+        let look = |task: TaskKey| async move {
+            let path = layout::manifest(&task);
+            match self.store.head(&Path::from(path.as_str())).await {
+                Ok(_) => Ok(None),
+                Err(object_store::Error::NotFound { .. }) => Ok(Some(task)),
+                Err(source) => Err(SubmitError::Store { path, source }),
+            }
+        };
+        let gone = stream::iter(tasks.into_iter().map(look)).buffered(LOOKS_IN_FLIGHT);
+        gone.try_filter_map(|gone| std::future::ready(Ok(gone)))
+            .try_collect()
+            .await
     }
 
     async fn put(&self, path: String, bytes: Bytes) -> Result<(), SubmitError> {

@@ -70,3 +70,15 @@ pub fn outcome(sweep: &SweepId) -> String {
 pub fn report_file(sweep: &SweepId, name: &str) -> String {
     format!("sweeps/{sweep}/report/{name}")
 }
+
+/// Tokens; no secret is among them.
+pub const AUTH: &str = "auth";
+
+pub fn token(id: &str) -> String {
+    format!("{AUTH}/tokens/{id}.json")
+}
+
+/// There once the token is revoked.
+pub fn revoked_token(id: &str) -> String {
+    format!("{AUTH}/revoked/{id}")
+}

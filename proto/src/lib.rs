@@ -1,6 +1,7 @@
 //! The contract of `ablate`: ids, stage specs, tasks, artefacts, failures and
 //! the wire format. No I/O, no tensors, no runtime.
 
+pub mod access;
 pub mod artifact;
 pub mod current;
 pub mod failure;

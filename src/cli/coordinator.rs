@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 
 use ablate_coordinator::server::{self, ServeError};
+use ablate_proto::access::Join;
 use anyhow::Context as _;
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::cert::{DEFAULT_FOLDER, first_name};
 use super::signals::Signals;
 use super::{Context, Flags, StoreArgs, flag, standby};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::settings::Settings;
 use crate::{lines, store};
 
 #[derive(Args)]
@@ -20,6 +24,9 @@ pub(super) struct CoordinatorArgs {
     /// Address to listen on
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Folder with certificate and key, as `ablate cert init` makes it
+    #[arg(long, value_name = "DIR")]
+    tls_dir: Option<String>,
     /// Wait until the store's coordinator is gone, then take over by itself
     #[arg(long)]
     standby: bool,
@@ -32,6 +39,7 @@ impl CoordinatorArgs {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.store.flags();
         flags.extend(flag("coordinator.listen", self.listen.as_deref()));
+        flags.extend(flag("coordinator.tls_dir", self.tls_dir.as_deref()));
         flags.extend(flag("coordinator.advertise", self.advertise.as_deref()));
         flags
     }
@@ -40,16 +48,19 @@ impl CoordinatorArgs {
 pub(super) async fn coordinator(context: &Context, args: &CoordinatorArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let settings = &context.settings;
+    allow_open_files();
     let url = store::absolute(&settings.store.url).or_exit(Exit::Usage)?;
     let store = store::open(&url).or_exit(Exit::Refused)?;
-    let mut serve = settings.coordinator.server(url.clone());
+    let mut serve = settings.coordinator.server(&url);
     let listen = &settings.coordinator.listen;
     if args.standby {
         // What would keep it from serving is said now, not when it is needed.
-        drop(bind(listen).await?);
+        let address = bind(listen).await?.local_addr().or_exit(Exit::Refused)?;
+        let access = server::check_access(&serve, &store, address).await;
+        access.map_err(|e| refused(settings, &url, e))?;
         if let Some(probe) = serve.probe.take() {
             let probed = server::probe_store(&url, &store, probe).await;
-            probed.map_err(refused)?;
+            probed.map_err(|e| refused(settings, &url, e))?;
         }
         tokio::select! {
             () = standby::wait(context, &url, &store) => {}
@@ -57,6 +68,8 @@ pub(super) async fn coordinator(context: &Context, args: &CoordinatorArgs) -> Cl
         }
     }
     let listener = bind(listen).await?;
+    let address = listener.local_addr().or_exit(Exit::Refused)?;
+    serve.advertise = serve.advertise.or_else(|| reached_at(settings, address));
     let stop = CancellationToken::new();
     let serving = server::serve(serve, store, listener, stop.clone(), |address| {
         announce(context, &address, &url)
@@ -64,14 +77,14 @@ pub(super) async fn coordinator(context: &Context, args: &CoordinatorArgs) -> Cl
     let mut serving = std::pin::pin!(serving);
     let exit = tokio::select! {
         ended = &mut serving => {
-            ended.map_err(refused)?;
+            ended.map_err(|e| refused(settings, &url, e))?;
             return Ok(Exit::Done);
         }
         exit = signals.next() => exit,
     };
     stop.cancel();
     tokio::select! {
-        ended = serving => ended.map_err(refused)?,
+        ended = serving => ended.map_err(|e| refused(settings, &url, e))?,
         // Asked twice: at once. What was acknowledged is durable anyway.
         again = signals.next() => return Ok(again),
     }
@@ -87,22 +100,82 @@ async fn bind(listen: &str) -> Result<TcpListener, CliError> {
         .or_exit(Exit::Refused)
 }
 
-fn announce(context: &Context, address: &SocketAddr, store: &str) {
-    if context.json {
-        lines::json(&serde_json::json!({ "address": address, "store": store }));
-    } else {
-        lines::line(format_args!(
-            "coordinator on {address}, store {store}\nadd workers with: ablate worker --join {address}"
-        ));
+/// By what the certificate is for, where it listens on all addresses.
+fn reached_at(settings: &Settings, address: SocketAddr) -> Option<String> {
+    let folder = settings.coordinator.tls()?;
+    let host = first_name(&folder).ok()?;
+    let port = address.port();
+    let (token, fingerprint) = (None, None);
+    let join = Join {
+        host,
+        port,
+        token,
+        fingerprint,
+    };
+    address.ip().is_unspecified().then(|| join.address())
+}
+
+/// As many as there may be: every connection is one.
+fn allow_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::debug!(%error, soft, hard, "the limit of open files stays");
     }
 }
 
-fn refused(error: ServeError) -> CliError {
+fn announce(context: &Context, address: &SocketAddr, store: &str) {
+    if context.json {
+        lines::json(&serde_json::json!({ "address": address, "store": store }));
+        return;
+    }
+    let join = match context.settings.coordinator.tls() {
+        Some(_) => "with the string that `ablate token create --role worker` prints".to_owned(),
+        None => format!("ablate worker --join {address}"),
+    };
+    lines::line(format_args!(
+        "coordinator on {address}, store {store}\nadd workers: {join}"
+    ));
+}
+
+fn refused(settings: &Settings, store: &str, error: ServeError) -> CliError {
     let exit = match error {
         ServeError::Settings(_) => Exit::Usage,
         _ if error.is_fenced() => Exit::Replaced,
         _ => Exit::Refused,
     };
-    let error = error.into();
+    let error = match error {
+        ServeError::Unprotected { tls, token, .. } => {
+            let remedy = remedy(settings, store, tls, token);
+            anyhow::anyhow!("{error}. This makes it safe:\n{remedy}")
+        }
+        error => error.into(),
+    };
     CliError { exit, error }
+}
+
+/// The commands after which the coordinator will listen.
+fn remedy(settings: &Settings, store: &str, tls: bool, token: bool) -> String {
+    let folder = settings.coordinator.tls();
+    let folder = folder.unwrap_or_else(|| DEFAULT_FOLDER.into());
+    let folder = folder.display();
+    let listen = &settings.coordinator.listen;
+    let mut lines = Vec::new();
+    if !tls {
+        lines.push(format!(
+            "  ablate cert init --dir {folder} --name THIS_HOST"
+        ));
+    }
+    if !token {
+        for role in ["worker", "user"] {
+            lines.push(format!(
+                "  ablate token create --role {role} --store {store} --tls-dir {folder} --listen {listen}"
+            ));
+        }
+    }
+    lines.push(format!(
+        "  ablate coordinator --store {store} --tls-dir {folder} --listen {listen}"
+    ));
+    lines.join("\n")
 }

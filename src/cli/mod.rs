@@ -1,12 +1,14 @@
 //! The command line: one file a command.
 
 mod cancel;
+mod cert;
 mod config;
 mod coordinator;
 mod drain;
 mod explain;
 mod export;
 mod gc;
+mod login;
 mod logs;
 mod pause;
 mod plan;
@@ -19,6 +21,7 @@ mod standby;
 mod status;
 mod submit;
 mod table;
+mod token;
 mod verdicts;
 mod wait;
 mod watch;
@@ -89,6 +92,14 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
     Weights(weights::WeightsArgs),
+    /// Make the certificates that other machines need to join
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// Make, list and revoke the tokens that machines and people join with
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Keep the string to join with for the commands of this user
+    Login(login::LoginArgs),
     /// Show the effective settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -128,9 +139,16 @@ struct Known {
 
 #[derive(Args)]
 struct JoinArgs {
-    /// Address of the coordinator, or the store that says where it is
+    /// The coordinator: host:port, the store that says where it is, or the string of `ablate token
+    /// create`. The list of processes shows it, with its token: rather use ABLATE_JOIN, --join-file or `ablate login`
     #[arg(long, value_name = "HOST:PORT|STORE")]
     join: Option<String>,
+    /// Read that string from a file, or from standard input (`-`)
+    #[arg(long, value_name = "PATH", conflicts_with = "join")]
+    join_file: Option<String>,
+    /// Read the token from a file; or set ABLATE_TOKEN
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<String>,
 }
 
 #[derive(Args)]
@@ -152,7 +170,13 @@ type Flags = Vec<(&'static str, Value)>;
 impl Cli {
     pub(crate) fn run(self) -> CliResult {
         let flags = self.command.flags();
-        let Loaded { settings, origins } = settings::load(&flags).or_exit(Exit::Usage)?;
+        let Loaded {
+            mut settings,
+            origins,
+        } = settings::load(&flags).or_exit(Exit::Usage)?;
+        if self.command.asks_a_coordinator() {
+            settings.worker.resolve_join().or_exit(Exit::Usage)?;
+        }
         let context = Context {
             settings,
             json: self.json,
@@ -172,6 +196,9 @@ impl Cli {
             Command::Plan(args) => block_on(plan::plan(&context, &args)),
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
+            Command::Cert(command) => cert::cert(&context, &command),
+            Command::Token(command) => block_on(token::token(&context, &command)),
+            Command::Login(args) => block_on(login::login(&context, &args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
             Command::Coordinator(args) => block_on(coordinator::coordinator(&context, &args)),
             Command::Worker(args) => block_on(worker::worker(&context, &args)),
@@ -217,15 +244,38 @@ impl Command {
             Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
+            Self::Token(command) => command.flags(),
             Self::Plan(args) => args.flags(),
-            Self::Config(_) | Self::Runner(_) => Vec::new(),
+            Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
         }
+    }
+
+    fn asks_a_coordinator(&self) -> bool {
+        !matches!(
+            self,
+            Self::Run(_)
+                | Self::Coordinator(_)
+                | Self::Plan(_)
+                | Self::Config(_)
+                | Self::Runner(_)
+                | Self::Cert(_)
+                | Self::Token(_)
+                | Self::Login(_)
+                | Self::Gc(_)
+        )
     }
 }
 
 impl JoinArgs {
     fn flags(&self) -> Flags {
-        flag("worker.join", self.join.as_deref())
+        let mut flags = flag("worker.join", self.join.as_deref());
+        let unset = self.join.as_ref().map(|_| "");
+        flags.extend(flag(
+            "worker.join_file",
+            self.join_file.as_deref().or(unset),
+        ));
+        flags.extend(flag("worker.token_file", self.token_file.as_deref()));
+        flags
     }
 }
 

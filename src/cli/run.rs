@@ -16,6 +16,7 @@ use crate::exit::{CliError, CliResult, Exit, OrExit, fail};
 use crate::lines::printable;
 use crate::progress::Progress;
 use crate::report::{self, Written};
+use crate::settings::JoinSetting;
 use crate::{client, lines, store};
 
 #[derive(Args)]
@@ -65,7 +66,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
     let mut cluster = EmbeddedCluster::start(&context.settings, store.clone()).await?;
     let address = cluster.address.clone();
     let sweep = async {
-        let mut sweeps = client::connect(&address).await?;
+        let mut sweeps = client::connect(&JoinSetting::new(&address)).await?;
         let submitted = sweeps.submit(file).await?;
         announce(&submitted);
         let mut progress = Progress::new(context.json);

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ablate_proto::access::Join;
 use ablate_worker::agent::{self, AgentError, WorkerSettings};
 use ablate_worker::devices::{self, Gpu};
+use ablate_worker::dial::Dial;
 use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -56,17 +58,21 @@ impl WorkerArgs {
 pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let ours = &context.settings.worker;
+    let join = client::resolve(&ours.join).await?;
     let gpus = devices::find(ours.device).or_exit(Exit::Usage)?;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
-    let mut settings = settings(ours, &gpus, scratch, args.idle_exit)?;
-    settings.join = client::resolve(&ours.join).await?;
+    let settings = settings(ours, &join, &gpus, scratch, args.idle_exit)?;
     let grace = settings.grace;
     let shutdown = CancellationToken::new();
     if args.with_parent {
         end_with_parent(shutdown.clone());
     }
+    let dial = match join.fingerprint {
+        Some(fingerprint) => Dial::tls(fingerprint).or_exit(Exit::Refused)?,
+        None => Dial::tcp(),
+    };
     let open = |url: &str| store::open(url).map_err(Into::into);
-    let agent = agent::run(settings, Arc::new(open), shutdown.clone());
+    let agent = agent::run_on(settings, Arc::new(open), dial, shutdown.clone());
     let mut agent = std::pin::pin!(agent);
     let exit = tokio::select! {
         ended = &mut agent => {
@@ -91,6 +97,7 @@ pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
 
 fn settings(
     ours: &settings::WorkerSettings,
+    join: &Join,
     gpus: &[Gpu],
     scratch: PathBuf,
     idle_exit: Option<f64>,
@@ -102,7 +109,8 @@ fn settings(
     };
     let program = own_program().or_exit(Exit::Failed)?;
     Ok(WorkerSettings {
-        join: ours.join.clone(),
+        join: join.address(),
+        token: join.token.clone(),
         slots: ours.slots_here(gpus.len()) as usize,
         gpus: gpus.iter().map(|gpu| gpu.uuid.clone()).collect(),
         threads_per_slot: ours.threads,

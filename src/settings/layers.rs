@@ -23,6 +23,9 @@ pub(crate) enum SettingsError {
     Type { origin: String, why: String },
 }
 
+const JOIN: &str = "worker.join";
+const JOIN_FILE: &str = "worker.join_file";
+
 /// The effective settings, and the origin of each by its dotted key.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -35,10 +38,18 @@ pub(crate) fn load(flags: &[(&str, Value)]) -> Result<Loaded, SettingsError> {
     load_from(&files(), &std::env::vars().collect::<Vec<_>>(), flags)
 }
 
+/// Where `ablate login` keeps the string to join with.
+pub(crate) fn login_file() -> Option<PathBuf> {
+    dirs::config_dir().map(|folder| folder.join("ablate").join(LOGIN))
+}
+
+const LOGIN: &str = "join";
+
 fn files() -> Vec<PathBuf> {
     let user = dirs::config_dir().map(|folder| folder.join("ablate/config.toml"));
     let system = PathBuf::from("/etc/ablate/config.toml");
-    [Some(system), user, Some(PathBuf::from("ablate.toml"))]
+    let here = PathBuf::from("ablate.toml");
+    [Some(system), user, login_file(), Some(here)]
         .into_iter()
         .flatten()
         .filter(|path| path.exists())
@@ -65,8 +76,15 @@ fn load_from(
     for path in files {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| unreadable(&origin, &e))?;
-        let source = File::from_str(&text, FileFormat::Toml);
-        let layer = Config::builder().add_source(source).build();
+        let layer = if path.file_name().is_some_and(|name| name == LOGIN) {
+            // Not TOML: the string alone.
+            Config::builder()
+                .set_override(JOIN, text.trim())
+                .and_then(|layer| layer.build())
+        } else {
+            let source = File::from_str(&text, FileFormat::Toml);
+            Config::builder().add_source(source).build()
+        };
         layers.push((origin.clone(), layer.map_err(|e| unreadable(&origin, &e))?));
     }
     layers.push(("the environment".to_owned(), environment(variables)?));
@@ -112,8 +130,15 @@ fn environment(variables: &[(String, String)]) -> Result<Config, SettingsError> 
         .separator("__")
         .try_parsing(true)
         .source(Some(ours.cloned().collect()));
-    let layer = Config::builder().add_source(source).build();
-    layer.map_err(|e| unreadable("the environment", &e))
+    let mut layer = Config::builder().add_source(source);
+    let join = variables.iter().find(|(name, _)| name == "ABLATE_JOIN");
+    if let Some((_, join)) = join.filter(|(_, join)| !join.is_empty()) {
+        layer = layer
+            .set_override(JOIN, join.as_str())
+            .and_then(|layer| layer.set_override(JOIN_FILE, ""))
+            .map_err(|e| unreadable("the environment", &e))?;
+    }
+    layer.build().map_err(|e| unreadable("the environment", &e))
 }
 
 fn command_line(flags: &[(&str, Value)]) -> Result<Config, SettingsError> {

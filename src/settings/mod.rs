@@ -1,21 +1,24 @@
 //! Settings, and where each came from. The one user of the `config` crate.
 //!
 //! Later layers win: defaults, `/etc/ablate/config.toml`,
-//! `~/.config/ablate/config.toml`, `./ablate.toml`, `ABLATE__SECTION__KEY`,
-//! flags.
+//! `~/.config/ablate/config.toml`, what `ablate login` kept, `./ablate.toml`,
+//! `ABLATE__SECTION__KEY` and `ABLATE_JOIN`, flags.
 
+mod join;
 mod layers;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ablate_coordinator::probe::Probe;
+use ablate_coordinator::server::Limits;
 use ablate_coordinator::takeover::Standby;
 use ablate_worker::devices::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
 use crate::store::local_folder;
-pub(crate) use layers::{Loaded, load};
+pub(crate) use join::JoinSetting;
+pub(crate) use layers::{Loaded, load, login_file};
 
 /// A day: longer waits are mistakes.
 const MOST_SECONDS: f64 = 86_400.0;
@@ -40,6 +43,12 @@ pub(crate) struct StoreSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CoordinatorSettings {
     pub(crate) listen: String,
+    /// Folder with certificate and key, as `ablate cert init` makes it. TLS is
+    /// spoken if it is set.
+    pub(crate) tls_dir: PathBuf,
+    /// Open connections, in all and from one address.
+    pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_address: usize,
     /// A silent worker's tasks go to others after so long.
     pub(crate) lease_ms: u64,
     pub(crate) heartbeat_ms: u64,
@@ -61,8 +70,13 @@ pub(crate) struct CoordinatorSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WorkerSettings {
-    /// Address of the coordinator; also where submit, status, … look for it.
-    pub(crate) join: String,
+    /// Where the coordinator is, as host:port or as the string that `ablate
+    /// token create` printed; submit, status, … look there too.
+    pub(crate) join: JoinSetting,
+    /// A file that holds that string, and is read instead.
+    pub(crate) join_file: PathBuf,
+    /// A file that holds a token.
+    pub(crate) token_file: PathBuf,
     /// Tasks at a time. 0: one a GPU, or one for each core that `threads`
     /// leaves.
     pub(crate) slots: u32,
@@ -104,6 +118,9 @@ impl Default for CoordinatorSettings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:7443".to_owned(),
+            tls_dir: PathBuf::new(),
+            max_connections: 4096,
+            max_connections_per_address: 1024,
             lease_ms: 5000,
             heartbeat_ms: 1000,
             reconnect_ms: 750,
@@ -118,7 +135,9 @@ impl Default for CoordinatorSettings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
-            join: "127.0.0.1:7443".to_owned(),
+            join: JoinSetting::new("127.0.0.1:7443"),
+            join_file: PathBuf::new(),
+            token_file: PathBuf::new(),
             slots: 0,
             device: DeviceChoice::Auto,
             threads: 1,
@@ -156,6 +175,20 @@ impl Settings {
                 ));
             }
         }
+        for (key, count) in [
+            (
+                "coordinator.max_connections",
+                self.coordinator.max_connections,
+            ),
+            (
+                "coordinator.max_connections_per_address",
+                self.coordinator.max_connections_per_address,
+            ),
+        ] {
+            if count == 0 {
+                return Err((key, "is 0; nobody could connect".to_owned()));
+            }
+        }
         // Less would end tasks that have hardly begun.
         let hang = self.worker.hang_seconds;
         if !(1.0..=MOST_SECONDS).contains(&hang) {
@@ -167,22 +200,34 @@ impl Settings {
 }
 
 impl CoordinatorSettings {
-    pub(crate) fn server(&self, store: String) -> ablate_coordinator::server::Settings {
+    /// Where certificate and key are, if TLS is to be spoken.
+    pub(crate) fn tls(&self) -> Option<PathBuf> {
+        let folder = &self.tls_dir;
+        (!folder.as_os_str().is_empty()).then(|| folder.clone())
+    }
+
+    pub(crate) fn server(&self, store: &str) -> ablate_coordinator::server::Settings {
         ablate_coordinator::server::Settings {
             core: ablate_coordinator::core::CoreSettings {
                 lease: Duration::from_millis(self.lease_ms),
                 heartbeat: Duration::from_millis(self.heartbeat_ms),
                 reconnect: Duration::from_millis(self.reconnect_ms),
-                store: store.clone(),
+                store: store.to_owned(),
             },
-            flush: by_store(self.flush_ms, &store, 1, 100),
-            probe: Some(if local_folder(&store).is_some() {
+            flush: by_store(self.flush_ms, store, 1, 100),
+            probe: Some(if local_folder(store).is_some() {
                 Probe::FOLDER
             } else {
                 Probe::SERVER
             }),
-            beat: by_store(self.beat_ms, &store, 500, 2000),
+            beat: by_store(self.beat_ms, store, 500, 2000),
             advertise: Some(self.advertise.clone()).filter(|address| !address.is_empty()),
+            tls: self.tls(),
+            tokens: true,
+            limits: Limits {
+                connections: self.max_connections,
+                per_address: self.max_connections_per_address,
+            },
         }
     }
 
@@ -204,6 +249,14 @@ fn by_store(ms: u64, store: &str, folder: u64, paid: u64) -> Duration {
 }
 
 impl WorkerSettings {
+    /// Reads the files that settings name, and the variable ABLATE_TOKEN.
+    pub(crate) fn resolve_join(&mut self) -> anyhow::Result<()> {
+        let variable = std::env::var("ABLATE_TOKEN").ok();
+        let variable = variable.as_deref().filter(|text| !text.is_empty());
+        self.join
+            .resolve(&self.join_file, &self.token_file, variable)
+    }
+
     /// Slots by the number of GPUs, or else of cores, where the settings leave
     /// it open.
     pub(crate) fn slots_here(&self, gpus: usize) -> u32 {

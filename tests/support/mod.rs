@@ -4,6 +4,7 @@
 pub(crate) mod disk;
 pub(crate) mod proxy;
 pub(crate) mod random;
+pub(crate) mod safe;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -172,7 +173,11 @@ impl Site {
 
     /// A coordinator on this port, or on a free one; ready when this returns.
     pub(crate) fn coordinator(&self, listen: &str) -> Coordinator {
-        let args = [
+        self.coordinator_with(listen, &[])
+    }
+
+    pub(crate) fn coordinator_with(&self, listen: &str, more: &[&str]) -> Coordinator {
+        let mut args = vec![
             "coordinator",
             "--json",
             "--store",
@@ -180,6 +185,7 @@ impl Site {
             "--listen",
             listen,
         ];
+        args.extend(more);
         self.coordinator_from(self.command(&args))
     }
 

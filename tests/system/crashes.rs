@@ -55,7 +55,10 @@ fn a_runner_that_crashes_costs_its_task_and_no_more() {
         let [runner] = worker.children()[..] else {
             panic!("one runner was expected");
         };
-        assert!(send_signal(runner, signal));
+        // A runtime that looks at faults lets the first that is none pass.
+        while send_signal(runner, signal) {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         let status = site.wait_for(join, "crash", ended);
         let counts = (status["done"].as_u64(), status["failed"].as_u64());
         assert_eq!(counts, (Some(1), Some(1)), "{status:#}");

@@ -2,6 +2,21 @@
 //! processes that execute them with candle. It never sees the coordinator's
 //! code.
 
+/// Whether a bug is planted, for the tests of the tests. `false` in what is
+/// shipped.
+#[cfg(any(test, feature = "simulation"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::planted::is(crate::planted::Bug::$bug)
+    };
+}
+#[cfg(not(any(test, feature = "simulation")))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 pub mod agent;
 mod artifacts;
 #[doc(hidden)]
@@ -12,6 +27,8 @@ pub mod dial;
 mod metrics;
 mod models;
 mod nn;
+#[cfg(any(test, feature = "simulation"))]
+pub mod planted;
 pub mod runner;
 mod stages;
 pub mod weights;

@@ -12,6 +12,7 @@ impl Core {
     pub(super) fn apply(&mut self, now: Now, fact: &Fact) {
         match fact {
             Fact::SweepSubmitted(submission) => self.apply_submission(submission),
+            Fact::ResultsGone(keys) => self.apply_results_gone(keys),
             Fact::SweepCancelled(sweep) => self.apply_cancellation(sweep),
             Fact::SweepHeld { sweep, hold } => self.apply_hold(sweep, hold),
             Fact::SweepReleased(sweep) => self.apply_release(sweep),
@@ -213,6 +214,9 @@ impl Core {
             if from != to {
                 self.queue.turn(claim.sweep, sweep.turn());
             }
+        }
+        if planted!(ReadyForgotten) && matches!(before, State::Leased(_)) {
+            return;
         }
         self.enqueue(ix);
     }

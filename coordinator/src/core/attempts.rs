@@ -49,6 +49,7 @@ impl Core {
             .into_iter()
             .flat_map(|held| held.difference(&holding))
             .copied()
+            .filter(|_| !planted!(AssignmentLost))
             .collect();
         for attempt in forgotten {
             self.send_assignment(&id, attempt);
@@ -64,8 +65,10 @@ impl Core {
     ) {
         let deadline = now + self.settings.lease;
         let renewed = self.workers.change(id, |worker| {
-            worker.deadline = deadline;
-            worker.silence = Silence::None;
+            if !planted!(LeaseNotRenewed) {
+                worker.deadline = deadline;
+                worker.silence = Silence::None;
+            }
             worker.draining |= draining;
         });
         if renewed.is_none() {
@@ -79,7 +82,7 @@ impl Core {
     fn drop_foreign(&mut self, id: &WorkerId, holding: impl Iterator<Item = AttemptId>) {
         for attempt in holding {
             let entry = self.tasks.get(&attempt.task);
-            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+            if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) || planted!(ForeignKept) {
                 continue;
             }
             let message = match entry.map(|e| &e.state) {
@@ -141,7 +144,10 @@ impl Core {
 
     pub(super) fn fail(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, failure: Failure) {
         let entry = self.tasks.get(&attempt.task);
-        let accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        let mut accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
+        if planted!(DoubleRetry) {
+            accepted |= entry.is_some_and(|e| matches!(e.state, State::Leased(_)));
+        }
         if accepted {
             let class = failure.class;
             self.record(now, Fact::AttemptFailed { attempt, failure });
@@ -192,7 +198,7 @@ impl Core {
     pub(super) fn gone(&mut self, now: Now, id: &WorkerId, session: u64) {
         let back_by = now + self.settings.reconnect;
         let idle = self.workers.change(id, |worker| {
-            if worker.session != Some(session) {
+            if worker.session != Some(session) && !planted!(OldGoneBelieved) {
                 return false;
             }
             worker.session = None;

@@ -16,6 +16,7 @@ pub(super) enum Aside {
     Failing { until: Now },
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Worker {
     /// Number of its session; `None` while it has no connection.
@@ -80,6 +81,7 @@ impl Worker {
 
 /// All workers. Rows change through [`Crew::change`] alone, which keeps the
 /// indexes true.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Crew {
     rows: BTreeMap<WorkerId, Worker>,

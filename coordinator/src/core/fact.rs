@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ablate_proto::failure::{Failure, FailureClass};
-use ablate_proto::id::{AttemptId, SweepId, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::status::Hold;
 use ablate_proto::task::{SealedTask, Task};
 use serde::Deserialize;
@@ -42,6 +42,9 @@ pub enum Fact {
     /// A sweep was accepted. The same name again replaces its task list;
     /// its failed and cancelled tasks get another chance.
     SweepSubmitted(Submission),
+    /// Results of tasks that no sweep named were found to be removed: they
+    /// are to be computed again when a sweep names them.
+    ResultsGone(Vec<TaskKey>),
     /// No task of the sweep runs any more, unless another sweep wants it.
     SweepCancelled(SweepId),
     /// Nothing of the sweep starts until it is released.

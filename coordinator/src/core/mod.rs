@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ablate_proto::failure::{Failure, FailureClass};
-use ablate_proto::id::{AttemptId, SweepId, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 use ablate_proto::status::Hold;
 
@@ -43,6 +43,8 @@ pub type Now = Duration;
 #[derive(Debug, Clone)]
 pub enum Event {
     Submit(Submission),
+    /// Results that are no longer in the store, parents first.
+    ResultsGone(Vec<TaskKey>),
     Cancel(SweepId),
     Hold(SweepId, Hold),
     Release(SweepId),
@@ -109,6 +111,7 @@ pub struct Refusals {
     pub stale: u64,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub struct Core {
     settings: CoreSettings,
@@ -167,12 +170,19 @@ impl Core {
         let mut core = Self::new(settings);
         core.queue_is_off = true;
         for fact in facts {
+            if planted!(HoldsForgotten) && matches!(fact, Fact::SweepHeld { .. }) {
+                continue;
+            }
             core.apply(Now::ZERO, &fact);
             core.effects.clear();
         }
         core.rank_all();
         core.ending = core.sweeps.places().collect();
-        let claim_until = core.settings.reclaim();
+        let claim_until = if planted!(NoReclaim) {
+            Now::ZERO
+        } else {
+            core.settings.reclaim()
+        };
         core.workers.change_all(|w| w.deadline = claim_until);
         // It may have been killed before it could.
         let open = core.sweeps.iter().filter(|(_, s)| !s.all_ended());
@@ -185,6 +195,7 @@ impl Core {
     pub fn step(&mut self, now: Now, event: Event) -> Vec<Effect> {
         match event {
             Event::Submit(submission) => self.submit(now, submission),
+            Event::ResultsGone(keys) => self.results_gone(now, &keys),
             Event::Cancel(sweep) => self.cancel(now, sweep),
             Event::Hold(sweep, hold) => self.hold(now, sweep, hold),
             Event::Release(sweep) => self.release(now, sweep),

@@ -14,6 +14,7 @@ use crate::policy::{Class, Turn};
 /// submitted.
 pub(super) type Place = (Reverse<u64>, TaskIx);
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lanes: BTreeMap<Class, Lane>,
@@ -23,6 +24,7 @@ pub(super) struct Queue {
     places: usize,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 struct Lane {
     turns: BTreeSet<(Turn, SweepIx)>,

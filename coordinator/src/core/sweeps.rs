@@ -30,9 +30,6 @@ impl Core {
     }
 
     pub(super) fn apply_submission(&mut self, submission: &Submission) {
-        for task in &submission.tasks {
-            self.doubt(task);
-        }
         let at = self.sweeps.enter(&submission.sweep);
         self.queue.leave(at);
         let id = submission.sweep.clone();
@@ -86,16 +83,31 @@ impl Core {
         }
     }
 
-    /// The result of a task that no sweep named for a while may have been
-    /// removed since: it is not done until a worker has found it.
-    fn doubt(&mut self, task: &SealedTask) {
-        let Some(ix) = self.tasks.find(&task.key) else {
-            return;
+    /// Those of the tasks that are done but that no sweep names: their results
+    /// may have been removed.
+    pub fn unnamed(&self, keys: &[TaskKey]) -> Vec<TaskKey> {
+        let unnamed = |key: &&TaskKey| {
+            self.tasks.get(key).is_some_and(|entry| {
+                entry.claims.is_empty() && matches!(entry.state, State::Done { .. })
+            })
         };
-        let entry = &self.tasks[ix];
-        if entry.claims.is_empty() && matches!(entry.state, State::Done { .. }) {
-            let fresh = self.fresh(task);
-            self.set_state(ix, fresh);
+        keys.iter().filter(unnamed).copied().collect()
+    }
+
+    pub(super) fn results_gone(&mut self, now: Now, keys: &[TaskKey]) {
+        let gone = self.unnamed(keys);
+        if !gone.is_empty() {
+            self.record(now, Fact::ResultsGone(gone));
+        }
+    }
+
+    /// Parents come before children.
+    pub(super) fn apply_results_gone(&mut self, keys: &[TaskKey]) {
+        for key in keys {
+            if let Some(ix) = self.tasks.find(key) {
+                let fresh = self.fresh(&self.tasks[ix].task);
+                self.set_state(ix, fresh);
+            }
         }
     }
 
@@ -157,6 +169,11 @@ impl Core {
         let Some(at) = self.sweeps.find(id) else {
             return;
         };
+        if planted!(CancelledLeased) {
+            self.sweeps[at].cancelled = true;
+            self.ending.push(at);
+            return;
+        }
         self.queue.leave(at);
         let sweep = &mut self.sweeps[at];
         sweep.cancelled = true;

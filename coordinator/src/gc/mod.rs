@@ -6,8 +6,8 @@
 //! things: a submission stores its plan, then looks for marks; a collection
 //! stores its mark, then looks for plans. At least one of them sees the
 //! other: the collection leaves the task, or the submission waits until it is
-//! gone. And a coordinator does not believe that a task is still done once no
-//! sweep has named it for a while: a worker looks for the result first.
+//! gone. And before a sweep reuses a result that no sweep named for a while,
+//! the coordinator looks whether it is still there.
 
 mod mark;
 mod reach;

@@ -18,6 +18,7 @@ pub(crate) struct Turn {
 }
 
 /// How far service has come, for each priority.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(crate) struct Service {
     clock: BTreeMap<i64, u64>,

@@ -22,7 +22,8 @@ async fn good_stores_pass_and_are_left_empty() {
 async fn refused(bend: Bend) -> ProbeError {
     let bent = Bent::new(bend);
     let error = check(&bent, Probe::SERVER).await.unwrap_err();
-    let left: Vec<_> = bent.inner.list(None).try_collect().await.unwrap();
+    let folder = Path::from(layout::PROBE);
+    let left: Vec<_> = bent.inner.list(Some(&folder)).try_collect().await.unwrap();
     assert_eq!(left, [], "what the probe wrote is still there");
     error
 }

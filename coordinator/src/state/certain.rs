@@ -1,10 +1,13 @@
-//! Creating objects with certainty.
+//! The store as the database needs it: answers that are certain.
 //!
 //! A store may answer that an object exists already while it does not yet: a
 //! request was sent again, and both were under way (S3: 409). The database
 //! takes such an answer for another writer, and this coordinator would end
 //! for no reason. So an object that is said to exist must be there, or is
 //! created again.
+//!
+//! And a file that was cut short is no error that passes: the database would
+//! ask for what is missing for ever.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,10 +20,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    CopyOptions, Error, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
     Result,
 };
+use slatedb_common::retry::NonRetryable;
 
 /// What a request that was sent twice may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +37,14 @@ pub(super) struct Certain {
 impl Certain {
     pub(super) fn new(inner: Arc<dyn ObjectStore>) -> Self {
         Self { inner }
+    }
+}
+
+fn cut_short(path: &Path, bytes: u64) -> Error {
+    let why = format!("{path} was cut short: it has {bytes} bytes");
+    Error::Generic {
+        store: "state",
+        source: Box::new(NonRetryable(why.into())),
     }
 }
 
@@ -87,7 +99,19 @@ impl ObjectStore for Certain {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(path, options).await
+        let first = match &options.range {
+            Some(GetRange::Bounded(range)) => Some(range.start),
+            Some(GetRange::Offset(start)) => Some(*start),
+            Some(GetRange::Suffix(_)) | None => None,
+        };
+        let answer = self.inner.get_opts(path, options).await;
+        let (Err(Error::Generic { .. }), Some(first)) = (&answer, first) else {
+            return answer;
+        };
+        match self.inner.head(path).await {
+            Ok(found) if found.size <= first => Err(cut_short(path, found.size)),
+            Ok(_) | Err(_) => answer,
+        }
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {

@@ -51,6 +51,12 @@ pub enum StateError {
          or a newer release wrote it; nothing was changed"
     )]
     Corrupt { index: u64, why: String },
+    #[error(
+        "the files of the coordinator's state are damaged: the database broke off while it \
+         opened them (above stands where); bring them back from a copy of the store's folder \
+         `state`"
+    )]
+    Damaged,
     #[error("the state says that the last coordinator's epoch was {0:?}: the store is damaged")]
     Epoch(String),
 }
@@ -79,6 +85,17 @@ pub(crate) struct Written {
 impl State {
     /// Opens the state and fences off whoever had it open before.
     pub(crate) async fn open(
+        store: Arc<dyn ObjectStore>,
+        flush: Duration,
+    ) -> Result<(Self, Vec<Fact>), StateError> {
+        // The database panics at some damages of its files.
+        match tokio::spawn(Self::open_unguarded(store, flush)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(StateError::Damaged),
+        }
+    }
+
+    async fn open_unguarded(
         store: Arc<dyn ObjectStore>,
         flush: Duration,
     ) -> Result<(Self, Vec<Fact>), StateError> {
@@ -213,6 +230,17 @@ impl Written {
         let done = self.handle.await_durable().await;
         done.map_err(|e| error("writing", e))
     }
+}
+
+/// Every fact in the state of a store, for simulations.
+///
+/// # Errors
+/// The state cannot be read.
+#[cfg(feature = "simulation")]
+pub async fn history(store: Arc<dyn ObjectStore>) -> Result<Vec<Fact>, StateError> {
+    let (state, facts) = State::open(store, Duration::from_millis(1)).await?;
+    state.close().await?;
+    Ok(facts)
 }
 
 fn key(index: u64) -> String {

@@ -6,6 +6,8 @@ use object_store::memory::InMemory;
 use super::*;
 use crate::bent_store::{Bend, Bent};
 
+mod damage;
+
 const FLUSH: Duration = Duration::from_millis(1);
 
 fn fact(number: u32) -> Fact {

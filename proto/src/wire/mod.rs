@@ -11,6 +11,16 @@ mod generated {
 
 pub use generated::*;
 
+/// How a token is presented: the value of the metadata `authorization`.
+pub fn bearer(token: &Token) -> Option<MetadataValue<Ascii>> {
+    let mut value = MetadataValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+use tonic::metadata::{Ascii, MetadataValue};
+
+use crate::access::Token;
 use crate::failure;
 use crate::id::{AttemptId, InvalidId, TaskKey};
 
@@ -83,5 +93,7 @@ pub fn failure_class(wire: FailureClass) -> Option<failure::FailureClass> {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

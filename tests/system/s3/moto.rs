@@ -6,13 +6,17 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::proxy::Proxy;
 use crate::support::{PATIENCE, Process, Site};
 
 /// Must be nowhere in what processes say.
 const CANARIES: [&str; 3] = ["CANARYKEYID4711", "canary-secret-4712", "canary-token-4713"];
 
 pub(crate) struct Moto {
+    /// Of the proxy, which makes creations one after the other: the server
+    /// itself is not exact when many come at once.
     pub(crate) address: String,
+    _proxy: Proxy,
     _server: Process,
 }
 
@@ -32,12 +36,14 @@ impl Moto {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let proxy = Proxy::start(&address);
         let moto = Self {
-            address,
+            address: proxy.address.clone(),
+            _proxy: proxy,
             _server: Process::of(server),
         };
         let started = Instant::now();
-        while TcpStream::connect(&moto.address).is_err() {
+        while TcpStream::connect(&address).is_err() {
             assert!(started.elapsed() < PATIENCE, "the S3 server does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -78,7 +84,7 @@ pub(crate) fn site_at(address: &str) -> Site {
         ("AWS_SECRET_ACCESS_KEY", CANARIES[1].to_owned()),
         ("AWS_SESSION_TOKEN", CANARIES[2].to_owned()),
         // Requests that hang are given up soon.
-        ("AWS_TIMEOUT", "2s".to_owned()),
+        ("AWS_TIMEOUT", "5s".to_owned()),
         ("ABLATE_LOG", "debug".to_owned()),
     ];
     Site::with_store(store, variables)

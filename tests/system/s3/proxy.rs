@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+
+use crate::support::PATIENCE;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +47,15 @@ struct Shared {
     upstream: String,
     judge: Mutex<Judge>,
     requests: AtomicU64,
-    spoilt: AtomicU64,
+    /// Targets of requests that did not go as they should.
+    spoilt: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, u64>>,
     closed: AtomicBool,
     /// Conditions are left out of what is passed on.
     unconditional: AtomicBool,
+    /// Held while something is created: the server looks and writes, and
+    /// others may write between.
+    creating: Mutex<()>,
 }
 
 impl Proxy {
@@ -61,10 +66,11 @@ impl Proxy {
             upstream: upstream.to_owned(),
             judge: Mutex::new(Box::new(|_| Fate::Pass)),
             requests: AtomicU64::new(0),
-            spoilt: AtomicU64::new(0),
+            spoilt: Mutex::default(),
             seen: Mutex::default(),
             closed: AtomicBool::new(false),
             unconditional: AtomicBool::new(false),
+            creating: Mutex::default(),
         });
         let proxy = Self {
             address,
@@ -93,9 +99,10 @@ impl Proxy {
         self.shared.unconditional.store(true, Ordering::Relaxed);
     }
 
-    /// Requests that did not go as they should.
-    pub(crate) fn spoilt(&self) -> u64 {
-        self.shared.spoilt.load(Ordering::Relaxed)
+    /// Requests for such targets that did not go as they should.
+    pub(crate) fn spoilt(&self, part: &str) -> usize {
+        let spoilt = self.shared.spoilt.lock().unwrap();
+        spoilt.iter().filter(|t| t.contains(part)).count()
     }
 }
 
@@ -118,9 +125,6 @@ impl Shared {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let fate = self.fate(&head);
-        if fate != Fate::Pass {
-            self.spoilt.fetch_add(1, Ordering::Relaxed);
-        }
         let mut client = client;
         let refuse = |mut client: &TcpStream| {
             let close = "Content-Length: 0\r\nConnection: close\r\n\r\n";
@@ -136,9 +140,9 @@ impl Shared {
             Fate::CommitAndRefuse => refuse(client),
             Fate::CommitAndCut => Ok(()),
             Fate::CommitAndHang => {
-                // Longer than clients wait in these tests.
-                std::thread::sleep(Duration::from_secs(4));
-                Ok(())
+                // Until the client gives up.
+                client.set_read_timeout(Some(PATIENCE))?;
+                reader.read(&mut [0]).map(drop)
             }
             _ => client.write_all(&answer),
         }
@@ -153,9 +157,7 @@ impl Shared {
             *count += 1;
             *count - 1
         };
-        let conditional = head
-            .iter()
-            .any(|line| line.to_ascii_lowercase().starts_with("if-none-match: *"));
+        let conditional = is_conditional(head);
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let asked = Asked {
             number,
@@ -163,10 +165,15 @@ impl Shared {
             conditional,
             again,
         };
-        (self.judge.lock().unwrap())(&asked)
+        let fate = (self.judge.lock().unwrap())(&asked);
+        if fate != Fate::Pass {
+            self.spoilt.lock().unwrap().push(target.to_owned());
+        }
+        fate
     }
 
     fn forward(&self, head: &[String], body: &[u8]) -> std::io::Result<Vec<u8>> {
+        let creating = is_conditional(head).then(|| self.creating.lock().unwrap());
         let mut server = TcpStream::connect(&self.upstream)?;
         let unconditional = self.unconditional.load(Ordering::Relaxed);
         let kept = head.iter().filter(|line| {
@@ -184,8 +191,14 @@ impl Shared {
         server.write_all(body)?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer)?;
+        drop(creating);
         Ok(answer)
     }
+}
+
+fn is_conditional(head: &[String]) -> bool {
+    let condition = |line: &String| line.to_ascii_lowercase().starts_with("if-none-match: *");
+    head.iter().any(condition)
 }
 
 /// The lines of a request's head, and the length of its body.

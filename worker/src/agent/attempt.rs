@@ -307,6 +307,15 @@ async fn publish(
         files,
         metrics: metrics.clone(),
     };
+    #[cfg(any(test, feature = "simulation"))]
+    if planted!(CommitBeforeStored) {
+        let digest = artifacts::publish_later(store, manifest);
+        return Ok(Report::Commit(Commit {
+            seconds: *seconds,
+            manifest: Some(digest),
+            reused: false,
+        }));
+    }
     let published = artifacts::publish(&store, &manifest, || context.lease.covered()).await?;
     match published {
         Published::Own(digest) => Ok(Report::Commit(Commit {

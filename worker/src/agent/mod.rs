@@ -20,6 +20,8 @@ mod rpc;
 mod runner_process;
 mod session;
 mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod slots;
 mod transfer;
 
@@ -75,6 +77,8 @@ pub enum AgentError {
     },
     #[error("the coordinator refused this worker: {reason}")]
     Refused { reason: String },
+    #[error("no connection to the coordinator at {address}: {why}")]
+    Untrusted { address: String, why: String },
     #[error("the coordinator is of another release: {0}; run the same release on both")]
     Incompatible(InvalidMessage),
     #[error(
@@ -165,7 +169,7 @@ async fn serve(
     };
     tracing::info!(worker = %hello.worker, device = hello.device, slots = hello.slots, "worker starts");
     let lease = Arc::new(Lease::new());
-    let connector = Connector::new(address.clone(), dial, lease.clone());
+    let connector = Connector::new(address.clone(), dial, settings.token.clone(), lease.clone());
     let connector = connector.map_err(|e| AgentError::Unreachable {
         address: address.clone(),
         tries: 0,

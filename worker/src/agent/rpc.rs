@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ablate_proto::access::Token;
 use ablate_proto::message::{FromWorker, Hello, ToWorker};
 use ablate_proto::wire::cluster_client::ClusterClient;
-use ablate_proto::wire::{CoordinatorMessage, InvalidMessage, WorkerMessage};
+use ablate_proto::wire::{self, CoordinatorMessage, InvalidMessage, WorkerMessage};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::finder::Finder;
 use super::lease::Lease;
-use crate::dial::Dial;
+use crate::dial::{Dial, Problem};
 
 /// Messages that wait for the network.
 const QUEUE: usize = 1024;
@@ -36,6 +37,9 @@ pub(super) enum LinkError {
     Lost(String),
     #[error("{0}")]
     Refused(String),
+    /// Nothing of the coordinator was heard, and trying again is of no use.
+    #[error("{0}")]
+    Untrusted(String),
     #[error(transparent)]
     Incompatible(#[from] InvalidMessage),
 }
@@ -51,7 +55,19 @@ impl From<Status> for LinkError {
             Code::Unimplemented => Self::Refused(format!(
                 "the server there is not an ablate coordinator: {message}"
             )),
-            code => Self::Lost(describe(code, &message)),
+            code => match std::error::Error::source(&status) {
+                Some(source) => Problem::of(source).into(),
+                None => Self::Lost(describe(code, &message)),
+            },
+        }
+    }
+}
+
+impl From<Problem> for LinkError {
+    fn from(problem: Problem) -> Self {
+        match problem.is_final {
+            true => Self::Untrusted(problem.why),
+            false => Self::Lost(problem.why),
         }
     }
 }
@@ -108,6 +124,7 @@ impl Link {
 pub(super) struct Connector {
     endpoint: Endpoint,
     dial: Dial,
+    token: Option<Token>,
     lease: Arc<Lease>,
     /// Where to look for another coordinator, once the store is known.
     finder: Option<Finder>,
@@ -131,12 +148,14 @@ impl Connector {
     pub(super) fn new(
         address: String,
         dial: Dial,
+        token: Option<Token>,
         lease: Arc<Lease>,
     ) -> Result<Self, tonic::transport::Error> {
         let endpoint = endpoint(address)?;
         Ok(Self {
             endpoint,
             dial,
+            token,
             lease,
             finder: None,
         })
@@ -181,6 +200,8 @@ impl Connector {
             let last = match tokio::time::timeout(TRY, open).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(LinkError::Lost(why))) => why,
+                // It was trusted before: somebody else answers meanwhile.
+                Ok(Err(LinkError::Untrusted(why))) if limit.is_none() => why,
                 Ok(Err(fatal)) => return Err(ConnectError::Fatal(fatal)),
                 Err(_) => format!("no answer within {} s", TRY.as_secs()),
             };
@@ -216,7 +237,7 @@ impl Connector {
 
     async fn open(&self, endpoint: Endpoint, hello: Hello) -> Result<Link, LinkError> {
         let channel = self.dial.connect(&endpoint).await;
-        let channel = channel.map_err(|e| LinkError::Lost(innermost(&e)))?;
+        let channel = channel.map_err(|e| Problem::of(&e))?;
         let (tx, rx) = mpsc::channel(QUEUE);
         let number = self.lease.connecting();
         let lease = self.lease.clone();
@@ -230,7 +251,11 @@ impl Connector {
         let first = tx.send(FromWorker::Hello(hello)).await;
         first.map_err(|_| LinkError::Lost("the connection closed at once".to_owned()))?;
         let mut client = ClusterClient::new(channel);
-        let mut rx = client.session(outgoing).await?.into_inner();
+        let mut request = tonic::Request::new(outgoing);
+        if let Some(token) = self.token.as_ref().and_then(wire::bearer) {
+            request.metadata_mut().insert("authorization", token);
+        }
+        let mut rx = client.session(request).await?.into_inner();
         let mut early = Vec::new();
         loop {
             match receive(&mut rx).await? {
@@ -278,13 +303,4 @@ async fn receive(rx: &mut Streaming<CoordinatorMessage>) -> Result<ToWorker, Lin
     let message =
         message.ok_or_else(|| LinkError::Lost("the coordinator ended the session".to_owned()))?;
     Ok(message.try_into()?)
-}
-
-/// tonic says "transport error"; the reason lies below.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

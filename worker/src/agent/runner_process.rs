@@ -10,9 +10,9 @@ use std::time::Duration;
 use ablate_proto::failure::{Failure, FailureClass};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use tokio_util::task::TaskTracker;
 
 use super::log_tail::LogTail;
@@ -28,6 +28,9 @@ const EXIT_TIME: Duration = Duration::from_secs(2);
 /// A runner loads its libraries and opens its device meanwhile.
 const START_TIME: Duration = Duration::from_secs(120);
 
+/// The agent's alone: what a runner executes has no business with them.
+const SECRETS: [&str; 3] = ["ABLATE_TOKEN", "ABLATE_JOIN", "ABLATE__WORKER__JOIN"];
+
 /// What a runner needs to be started.
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
@@ -37,13 +40,15 @@ pub(super) struct Launcher {
     pub(super) reaper: TaskTracker,
 }
 
-#[derive(Debug)]
 pub(super) struct RunnerProcess {
     /// Taken when it goes to the reaper.
     child: Option<Child>,
+    /// In place of a child.
+    #[cfg(feature = "simulation")]
+    simulated: Option<tokio_util::task::AbortOnDropHandle<()>>,
     group: Pid,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    stdin: Option<Box<dyn AsyncWrite + Send + Sync + Unpin>>,
+    stdout: BufReader<Box<dyn AsyncRead + Send + Sync + Unpin>>,
     stderr: Option<pipe::Receiver>,
     line: Vec<u8>,
     pub(super) log: LogTail,
@@ -107,11 +112,18 @@ impl Launcher {
             .command
             .split_first()
             .ok_or_else(|| io::Error::other("no program is set"))?;
+        #[cfg(feature = "simulation")]
+        if program == super::simulated::PROGRAM {
+            return Ok(self.simulate(arguments));
+        }
         let mut command = Command::new(program);
         command.args(arguments);
         if let Some(gpu) = gpu {
             // The only GPU that CUDA will show it.
             command.args(["--gpu", gpu]).env(devices::VISIBLE, gpu);
+        }
+        for secret in SECRETS {
+            command.env_remove(secret);
         }
         let mut child = command
             .env("RAYON_NUM_THREADS", self.threads.to_string())
@@ -126,10 +138,15 @@ impl Launcher {
         let stderr = child.stderr.take().ok_or_else(gone)?.into_owned_fd()?;
         Ok(RunnerProcess {
             group: Pid::from_raw(group.ok_or_else(gone)?),
-            stdin: child.stdin.take(),
-            stdout: BufReader::with_capacity(64 << 10, child.stdout.take().ok_or_else(gone)?),
+            stdin: Some(Box::new(child.stdin.take().ok_or_else(gone)?)),
+            stdout: BufReader::with_capacity(
+                64 << 10,
+                Box::new(child.stdout.take().ok_or_else(gone)?),
+            ),
             stderr: Some(pipe::Receiver::from_owned_fd(stderr)?),
             child: Some(child),
+            #[cfg(feature = "simulation")]
+            simulated: None,
             line: Vec::new(),
             log: LogTail::default(),
             oom_kills: OomKills::so_far(),
@@ -139,6 +156,33 @@ impl Launcher {
             program: None,
         })
     }
+
+    #[cfg(feature = "simulation")]
+    fn simulate(&self, arguments: &[OsString]) -> RunnerProcess {
+        let worker = arguments.first().and_then(|name| name.to_str());
+        let (pipe, task) = super::simulated::start(worker.unwrap_or_default().to_owned());
+        let (stdout, stdin) = tokio::io::split(pipe);
+        RunnerProcess {
+            child: None,
+            simulated: Some(tokio_util::task::AbortOnDropHandle::new(task)),
+            group: Pid::from_raw(i32::MAX),
+            stdin: Some(Box::new(stdin)),
+            stdout: BufReader::new(Box::new(stdout)),
+            stderr: None,
+            line: Vec::new(),
+            log: LogTail::default(),
+            oom_kills: OomKills::default(),
+            reaper: self.reaper.clone(),
+            device: String::new(),
+            threads: self.threads,
+        }
+    }
+}
+
+impl std::fmt::Debug for RunnerProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RunnerProcess").field(&self.group).finish()
+    }
 }
 
 impl RunnerProcess {
@@ -147,7 +191,9 @@ impl RunnerProcess {
     pub(super) async fn tell(&mut self, message: &ToRunner) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        self.oom_kills = OomKills::so_far();
+        if self.child.is_some() {
+            self.oom_kills = OomKills::so_far();
+        }
         let stdin = self.stdin.as_mut();
         let stdin = stdin.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         stdin.write_all(&line).await?;
@@ -155,6 +201,10 @@ impl RunnerProcess {
     }
 
     pub(super) fn is_alive(&mut self) -> bool {
+        #[cfg(feature = "simulation")]
+        if let Some(simulated) = &self.simulated {
+            return !simulated.is_finished();
+        }
         let exited = self.child.as_mut().map(Child::try_wait);
         matches!(exited, Some(Ok(None)))
     }
@@ -222,6 +272,10 @@ impl RunnerProcess {
     /// Its pipe has closed: how it ended.
     async fn ended(&mut self) -> Failure {
         self.stdin = None;
+        #[cfg(feature = "simulation")]
+        if self.simulated.is_some() {
+            return Failure::new(FailureClass::Lost, "the simulated runner crashed");
+        }
         let Some(child) = self.child.as_mut() else {
             return Failure::bug("the runner was gone before");
         };

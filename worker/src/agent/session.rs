@@ -202,6 +202,7 @@ impl Session {
                 Ok(task) => self.assigned(attempt, task),
                 Err(error) => self.incompatible(error.into()),
             },
+            ToWorker::Drop { .. } if planted!(DropIgnored) => {}
             ToWorker::Drop {
                 attempt,
                 reason,
@@ -273,7 +274,7 @@ impl Session {
 
     fn lost(&mut self, error: LinkError) -> Result<(), AgentError> {
         match error {
-            LinkError::Lost(why) => {
+            LinkError::Lost(why) | LinkError::Untrusted(why) => {
                 tracing::warn!(
                     why,
                     holding = self.held.len(),
@@ -301,6 +302,10 @@ impl Session {
                 last: gave_up.last,
             },
             ConnectError::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
+            ConnectError::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted {
+                address: self.terms.address.clone(),
+                why,
+            },
             ConnectError::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
                 AgentError::Refused { reason }
             }

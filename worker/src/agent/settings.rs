@@ -4,12 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ablate_proto::access::Token;
 use url::Url;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
     /// The coordinator: `host:port` or `http://host:port`.
     pub join: String,
+    /// As whom to speak to it, where it asks.
+    pub token: Option<Token>,
     /// Runner processes at work at the same time.
     pub slots: usize,
     /// Cores of each runner.
@@ -46,6 +49,7 @@ impl Default for WorkerSettings {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             join: "127.0.0.1:7443".to_owned(),
+            token: None,
             slots: 1,
             threads_per_slot: cores,
             gpus: Vec::new(),

@@ -111,7 +111,12 @@ impl Slots {
         loop {
             let tx = {
                 let mut board = self.board();
-                match board.waiting.pop_first() {
+                let next = if planted!(LostWakeUp) {
+                    None
+                } else {
+                    board.waiting.pop_first()
+                };
+                match next {
                     Some((_, tx)) => tx,
                     None => return board.idle.push(slot),
                 }

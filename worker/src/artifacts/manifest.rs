@@ -90,6 +90,18 @@ where
     }
 }
 
+/// A planted bug: says that it is stored, and stores it a moment later.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) fn publish_later(store: Store, manifest: Manifest) -> [u8; 32] {
+    let body = serde_json::to_vec(&manifest).unwrap_or_default();
+    let digest = digest(&body);
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        publish(&store, &manifest, || std::future::ready(())).await
+    });
+    digest
+}
+
 fn parse(task: &TaskKey, bytes: &[u8]) -> Result<(Manifest, [u8; 32]), ArtifactError> {
     let broken =
         |why: String| ArtifactError::broken(format!("the manifest of task {}", task.short()), why);

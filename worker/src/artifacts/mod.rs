@@ -20,6 +20,8 @@ use ablate_proto::failure::{Failure, FailureClass};
 
 pub(crate) use cache::{Cache, Cached};
 pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact};
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use manifest::publish_later;
 pub(crate) use manifest::{Published, load, publish};
 pub(crate) use read::read_file;
 pub(crate) use store::Store;

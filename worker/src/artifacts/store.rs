@@ -105,7 +105,12 @@ impl Store {
 
     /// One try at creating an object; the answer may be ambiguous.
     pub(super) async fn create(&self, key: &str, bytes: Bytes) -> object_store::Result<()> {
-        let options = PutOptions::from(PutMode::Create);
+        let mode = if planted!(ManifestOverwritten) {
+            PutMode::Overwrite
+        } else {
+            PutMode::Create
+        };
+        let options = PutOptions::from(mode);
         let path = Path::from(key);
         let put = self.inner.put_opts(&path, bytes.into(), options);
         put.await.map(drop)

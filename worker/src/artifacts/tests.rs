@@ -15,6 +15,7 @@ use object_store::memory::InMemory;
 use self::spoilt::{Spoilt, exists, generic};
 use super::*;
 
+mod fuzz;
 mod spoilt;
 
 fn store(inner: Arc<dyn ObjectStore>) -> Store {

@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::tables::{State, SweepIx};
 
-const WORKERS: [&str; 3] = ["a", "b", "c"];
+pub(super) const WORKERS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug, Clone)]
-enum Action {
+pub(super) enum Action {
     Submit {
         sweep: usize,
         shape: usize,
@@ -52,7 +52,7 @@ enum Action {
     Restart,
 }
 
-fn action() -> impl Strategy<Value = Action> {
+pub(super) fn action() -> impl Strategy<Value = Action> {
     let worker = 0..WORKERS.len();
     prop_oneof![
         2 => (0..2usize, 0..3usize).prop_map(|(sweep, shape)| Action::Submit { sweep, shape }),
@@ -95,13 +95,13 @@ fn shape(index: usize) -> Vec<Task> {
 
 /// What the workers believe they hold.
 #[derive(Default)]
-struct Beliefs {
+pub(super) struct Beliefs {
     held: BTreeMap<usize, Vec<AttemptId>>,
     given: BTreeSet<AttemptId>,
     sessions: BTreeMap<usize, u64>,
 }
 
-fn perform(world: &mut World, beliefs: &mut Beliefs, action: &Action) {
+pub(super) fn perform(world: &mut World, beliefs: &mut Beliefs, action: &Action) {
     let held = |b: &Beliefs, w: usize| b.held.get(&w).cloned().unwrap_or_default();
     match action {
         Action::Submit {
@@ -183,7 +183,7 @@ fn hear(world: &mut World, beliefs: &mut Beliefs) {
 }
 
 /// What survives a restart: state, attempts and failures of every task.
-fn durable_view(core: &Core) -> BTreeMap<TaskKey, String> {
+pub(super) fn durable_view(core: &Core) -> BTreeMap<TaskKey, String> {
     let view = core.tasks.iter().map(|(_, entry)| {
         let names = |places: Vec<SweepIx>| -> BTreeSet<SweepId> {
             places

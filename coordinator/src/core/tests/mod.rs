@@ -4,6 +4,8 @@
 mod control;
 mod fairness;
 mod invariants;
+mod liar;
+mod model;
 mod scenarios;
 
 use std::collections::VecDeque;

@@ -329,7 +329,7 @@ fn submitting_again_reuses_what_is_done_and_retries_what_failed() {
 }
 
 #[test]
-fn a_result_that_no_sweep_named_for_a_while_is_looked_for_again() {
+fn a_removed_result_is_computed_again_and_one_that_a_sweep_names_never() {
     let mut world = World::new();
     let tasks = chain(3);
     world.submit("s", &tasks);
@@ -339,19 +339,18 @@ fn a_result_that_no_sweep_named_for_a_while_is_looked_for_again() {
         world.commit("a", next);
         world.acked("a");
     }
-    // The last two are dropped; then a sweep wants the second again.
+    let keys: Vec<TaskKey> = tasks.iter().map(|task| task.key).collect();
+    assert_eq!(world.core.unnamed(&keys), []);
+    // The last two are in no sweep any more, and the second is removed.
     world.submit("s", &tasks[..1]);
-    world.submit("t", &tasks[..2]);
-    assert_eq!(world.status("t").reused, 1);
-    let next = world.assigned("a");
-    assert_eq!(next, attempt(tasks[1].key, 2));
-    world.commit("a", next);
-    world.acked("a");
-    assert_eq!(world.status("t").done, 2);
-    // What a sweep always named was always needed.
-    world.submit("t", &tasks[..2]);
+    assert_eq!(world.core.unnamed(&keys), keys[1..]);
+    world.step(Event::ResultsGone(keys[..2].to_vec()));
+    world.submit("t", &tasks);
     assert_eq!(world.status("t").reused, 2);
-    world.nothing_more();
+    let next = world.assigned("a");
+    assert_eq!(next, attempt(keys[1], 2));
+    world.restart();
+    assert_eq!(world.status("t").done, 2);
 }
 
 #[test]

@@ -48,7 +48,7 @@ struct Batch {
 
 #[derive(Clone, PartialEq, Message)]
 struct Row {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     kind: Option<Kind>,
 }
 
@@ -72,6 +72,8 @@ enum Kind {
     Committed(Committed),
     #[prost(message, tag = "9")]
     Failed(Failed),
+    #[prost(message, tag = "10")]
+    Gone(Gone),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -150,6 +152,12 @@ struct Failed {
     cause: String,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct Gone {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    tasks: Vec<Vec<u8>>,
+}
+
 impl From<&Fact> for Row {
     fn from(fact: &Fact) -> Self {
         let kind = match fact {
@@ -159,6 +167,9 @@ impl From<&Fact> for Row {
                 stages_naive: submission.stages_naive,
                 priority: submission.priority,
                 tasks: Some(Table::encode_tasks(&submission.tasks)),
+            }),
+            Fact::ResultsGone(tasks) => Kind::Gone(Gone {
+                tasks: tasks.iter().map(|t| t.as_bytes().to_vec()).collect(),
             }),
             Fact::SweepCancelled(sweep) => Kind::Cancelled(sweep.to_string()),
             Fact::SweepHeld { sweep, hold } => Kind::Held(Held {
@@ -215,6 +226,10 @@ impl TryFrom<Row> for Fact {
                 priority: s.priority,
                 tasks: s.tasks.unwrap_or_default().decode_tasks()?,
             }),
+            Kind::Gone(gone) => {
+                let tasks = gone.tasks.iter().map(|task| Ok(attempt(task, 0)?.task));
+                Self::ResultsGone(tasks.collect::<Result<_, String>>()?)
+            }
             Kind::Cancelled(sweep) => Self::SweepCancelled(id(&sweep)?),
             Kind::Held(held) => Self::SweepHeld {
                 sweep: id(&held.sweep)?,

@@ -51,6 +51,7 @@ fn every_fact() -> Vec<Fact> {
     };
     let mut facts = vec![
         Fact::SweepSubmitted(submission(&[root, child, other])),
+        Fact::ResultsGone(vec![attempt.task, TaskKey::from_bytes([3; 32])]),
         Fact::SweepCancelled(sweep.clone()),
         Fact::SweepHeld {
             sweep: sweep.clone(),

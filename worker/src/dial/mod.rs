@@ -1,9 +1,15 @@
-//! How connections to the coordinator are opened: TCP, or whatever a caller
-//! has instead.
+//! How connections to the coordinator are opened: TCP, with TLS where its
+//! authority is known, or whatever a caller has instead.
+
+mod problem;
+mod tls;
+
+pub use problem::{DialError, Problem};
 
 use std::io;
 use std::sync::Arc;
 
+use ablate_proto::access::Fingerprint;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
@@ -32,11 +38,30 @@ impl Dial {
     pub fn tcp() -> Self {
         Self::new(|uri| {
             async move {
-                let stream: Box<dyn Stream> = Box::new(tcp(&uri).await?);
+                let stream: Box<dyn Stream> = Box::new(tcp(&uri).await?.1);
                 Ok(stream)
             }
             .boxed()
         })
+    }
+
+    /// TLS, to a coordinator whose certificate was made by the authority with
+    /// this fingerprint.
+    ///
+    /// # Errors
+    /// TLS cannot be set up on this machine.
+    pub fn tls(authority: Fingerprint) -> Result<Self, DialError> {
+        let connector = tls::connector(authority)?;
+        Ok(Self::new(move |uri| {
+            let connector = connector.clone();
+            async move {
+                let (host, stream) = tcp(&uri).await?;
+                let stream = tls::connect(&connector, host, stream).await?;
+                let stream: Box<dyn Stream> = Box::new(stream);
+                Ok(stream)
+            }
+            .boxed()
+        }))
     }
 
     /// A channel to the endpoint, on a connection that is open.
@@ -56,12 +81,23 @@ impl std::fmt::Debug for Dial {
     }
 }
 
-async fn tcp(uri: &Uri) -> io::Result<TcpStream> {
+/// The host's name, and a connection to it.
+async fn tcp(uri: &Uri) -> io::Result<(String, TcpStream)> {
     let nowhere = || io::Error::new(io::ErrorKind::InvalidInput, "no host and port are named");
     let host = uri.host().ok_or_else(nowhere)?;
     let port = uri.port_u16().ok_or_else(nowhere)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, port)).await?;
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let addresses = tokio::net::lookup_host((host.as_str(), port)).await;
+    let addresses: Vec<_> = addresses
+        .map_err(|e| DialError::UnknownHost {
+            host: host.clone(),
+            why: e.to_string(),
+        })?
+        .collect();
+    let stream = TcpStream::connect(&addresses[..]).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok((host, stream))
 }
