@@ -26,6 +26,8 @@ pub struct SavedSweep {
     pub stages_naive: u64,
     pub priority: i64,
     pub reused: u64,
+    /// Its place in the order of submissions.
+    pub submitted: u64,
     pub cancelled: bool,
     pub held: Option<Hold>,
     /// Failures that were alike, and how many.
@@ -116,11 +118,13 @@ impl Core {
     pub(super) fn apply_saved_sweep(&mut self, saved: &SavedSweep) {
         let at = self.sweeps.enter(&saved.sweep);
         let same = saved.same.iter().cloned().collect();
+        self.submissions = self.submissions.max(saved.submitted);
         self.sweeps[at] = Sweep {
             points: saved.points,
             stages_naive: saved.stages_naive,
             priority: saved.priority,
             reused: saved.reused,
+            submitted: saved.submitted,
             cancelled: saved.cancelled,
             held: saved.held.clone(),
             same,
@@ -223,6 +227,7 @@ fn save_sweep(sweep: &Sweep) -> Fact {
         stages_naive: sweep.stages_naive,
         priority: sweep.priority,
         reused: sweep.reused,
+        submitted: sweep.submitted,
         cancelled: sweep.cancelled,
         held: sweep.held.clone(),
         same: same.collect(),

@@ -146,9 +146,9 @@ async fn every_rpc_is_refused_to_those_who_may_not_and_open_to_those_who_may() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_large_and_compressed_messages_are_refused() {
-    // A megabyte more than a sweep file may have; a gigabyte that does not
+    // A megabyte more than a sweep with its files may have; a gigabyte that does not
     // come; and a message that says that it is compressed.
-    static LARGE: &[u8] = &[0, 0x01, 0x20, 0, 0];
+    static LARGE: &[u8] = &[0, 0x01, 0xa0, 0, 0];
     static HUGE: &[u8] = &[0, 0x40, 0, 0, 0];
     static COMPRESSED: &[u8] = &[1, 0, 0, 0, 4, 1, 2, 3, 4];
     let server = Server::start(Arc::new(InMemory::new()), true).await;

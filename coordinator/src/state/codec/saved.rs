@@ -27,6 +27,8 @@ pub(super) struct Sweep {
     held: Option<super::Held>,
     #[prost(message, repeated, tag = "8")]
     same: Vec<Counted>,
+    #[prost(uint64, tag = "9")]
+    submitted: u64,
 }
 
 /// How often.
@@ -132,6 +134,7 @@ impl From<&SavedSweep> for Sweep {
             stages_naive: saved.stages_naive,
             priority: saved.priority,
             reused: saved.reused,
+            submitted: saved.submitted,
             cancelled: saved.cancelled,
             held: saved.held.as_ref().map(|hold| super::Held {
                 sweep: String::new(),
@@ -153,6 +156,7 @@ impl TryFrom<Sweep> for SavedSweep {
             stages_naive: row.stages_naive,
             priority: row.priority,
             reused: row.reused,
+            submitted: row.submitted,
             cancelled: row.cancelled,
             held: row.held.map(|held| Hold {
                 person: held.person,
