@@ -11,6 +11,7 @@ use crate::nn::layer::{Act, Kind, Layer, Plan, Rows, Window};
 use crate::nn::loss::mse;
 use crate::nn::noise;
 use crate::nn::params::{self, Named};
+use crate::nn::reuse::add;
 use crate::nn::rng::stream;
 
 pub(super) const BATCH: usize = 64;
@@ -124,7 +125,7 @@ impl Training for Autoencoder {
         let mut z = through(&self.encoder, self.images.clone())?;
         let mut rng = stream(0, "noise", step);
         let noise = noise::draw(&self.noise, &mut rng, z.data.elem_count());
-        z.data = (&z.data + tensor(noise, z.data.dims())?)?;
+        z.data = add(&z.data, &tensor(noise, z.data.dims())?)?;
         let y = through(&self.decoder, z)?.data;
         self.optimised.step(step, &mse(&y, &self.images.data)?)
     }

@@ -13,6 +13,7 @@ use crate::nn::build::Build;
 use crate::nn::device::device;
 use crate::nn::dropout::{Dropout, dropout};
 use crate::nn::group_norm::{After, GroupNorm, group_norm};
+use crate::nn::join::join;
 use crate::nn::layer::{Act, Kind, Layer, Rows, Window, linear};
 use crate::nn::loss::mse;
 use crate::nn::mode::Mode;
@@ -223,7 +224,7 @@ impl UNet {
                     let Some(beside) = left.pop() else {
                         bail!("nothing was left for a block on the way up");
                     };
-                    let data = Tensor::cat(&[&x.data, &beside.data], 1)?;
+                    let data = join(&x.data, &beside.data)?;
                     free(&x.data)?;
                     block.forward(&Rows { data, ..x }, &time, mode)?
                 }

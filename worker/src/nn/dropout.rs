@@ -8,13 +8,12 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::device::device;
-use super::layer::with_values;
 use super::mode::Mode;
 use super::narrow;
-use super::reuse::{take_here, taken};
+use super::reuse::{self, take_here, taken};
 use super::rng::{Stream, stream};
 use super::simd::wide;
-use super::{backward, composed};
+use super::{backward, composed, graph};
 
 /// Values with a stream of their own.
 const PART: usize = 1 << 14;
@@ -58,7 +57,7 @@ impl Dropout {
             rate: self.rate,
             values: take_here(x)?,
         };
-        x.apply_op1(op)
+        graph::apply1(x, op)
     }
 }
 
@@ -105,7 +104,7 @@ impl CustomOp1 for Drop {
 
     fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         backward::done(y);
-        let gx = with_values(grad, |grad| Ok(self.apply(grad.to_vec())))?;
+        let gx = self.apply(reuse::own(grad)?);
         Ok(Some(Tensor::from_vec(gx, x.shape(), x.device())?))
     }
 }

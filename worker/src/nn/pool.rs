@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::composed;
+use super::graph;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
 use super::unfold::Unfold;
@@ -50,7 +51,7 @@ pub(crate) fn pool(kind: Pool, x: &Rows, kernel: usize, stride: usize) -> Result
         kernel,
         stride,
     };
-    let data = x.data.contiguous()?.apply_op1(op)?;
+    let data = graph::apply1(&x.data.contiguous()?, op)?;
     Ok(Rows { data, n: x.n, h, w })
 }
 

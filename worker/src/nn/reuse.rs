@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::fused::values;
+use super::fused::{values, with_values};
 use super::pieces::piece;
 use super::simd::wide;
-use super::{backward, composed};
+use super::{backward, composed, graph};
 
 struct Take(RefCell<Vec<f32>>);
 
@@ -51,6 +51,19 @@ pub(super) fn take(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(values)
 }
 
+/// The values of a gradient, to be overwritten by the op whose output it is of:
+/// nobody else has it (`graph`).
+///
+/// # Errors
+/// When its values were given away before.
+pub(super) fn own(grad: &Tensor) -> Result<Vec<f32>> {
+    match take(grad) {
+        Ok(values) => Ok(values),
+        // A part of a larger tensor.
+        Err(_) => with_values(grad, |grad| Ok(grad.to_vec())),
+    }
+}
+
 /// Frees the values of a tensor, if it is on the CPU.
 ///
 /// # Errors
@@ -85,7 +98,23 @@ pub(crate) fn add_to(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         return x + y;
     }
     let op = Add(take_here(x)?);
-    x.apply_op2(&y.contiguous()?, op)
+    graph::apply2(x, &y.contiguous()?, op)
+}
+
+/// x + y, of which y may be a constant.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if composed::wanted(x) {
+        return x + y;
+    }
+    if x.shape() != y.shape() {
+        bail!("{:?} values are added to {:?}", y.shape(), x.shape());
+    }
+    let x = x.contiguous()?;
+    let op = Add(Mutex::new(with_values(&x, |x| Ok(x.to_vec()))?));
+    graph::apply2(&x, &y.contiguous()?, op)
 }
 
 struct Add(Mutex<Vec<f32>>);
