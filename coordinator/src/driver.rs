@@ -277,6 +277,7 @@ impl Turn {
                         self.actions.push(Action::StoreOutcome(Box::new(outcome)));
                     }
                 }
+                Effect::ForgetOutcome(sweep) => self.actions.push(Action::ForgetOutcome(sweep)),
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The coordinator: plans sweeps, leases tasks to workers, keeps the truth.
 //! Knows nothing of what a stage computes.
 
+mod connection;
 pub mod core;
 mod driver;
+mod outcomes;
 mod performer;
 mod policy;
 mod rpc;

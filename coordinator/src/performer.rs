@@ -3,22 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ablate_proto::id::WorkerId;
-use ablate_proto::layout;
+use ablate_proto::id::{SweepId, WorkerId};
 use ablate_proto::message::ToWorker;
 use ablate_proto::status::SweepStatus;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use tokio::sync::mpsc;
 
-use crate::core::Event;
 use crate::driver::Command;
+use crate::outcomes::{self, Change};
 use crate::state::{StateError, Written};
-
-/// Between tries to store an outcome.
-const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) enum Action {
     Open(WorkerId, u64, mpsc::UnboundedSender<ToWorker>),
@@ -27,6 +21,7 @@ pub(crate) enum Action {
     Close(WorkerId, u64),
     Reply(Box<dyn FnOnce() + Send>),
     StoreOutcome(Box<SweepStatus>),
+    ForgetOutcome(SweepId),
 }
 
 pub(crate) struct Batch {
@@ -36,16 +31,16 @@ pub(crate) struct Batch {
 }
 
 pub(crate) struct Performer {
-    store: Arc<dyn ObjectStore>,
-    commands: mpsc::WeakSender<Command>,
+    outcomes: mpsc::UnboundedSender<Change>,
     sessions: HashMap<WorkerId, (u64, mpsc::UnboundedSender<ToWorker>)>,
 }
 
 impl Performer {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, commands: mpsc::WeakSender<Command>) -> Self {
+        let (outcomes, changes) = mpsc::unbounded_channel();
+        tokio::spawn(outcomes::keep(store, changes, commands));
         Self {
-            store,
-            commands,
+            outcomes,
             sessions: HashMap::new(),
         }
     }
@@ -90,35 +85,13 @@ impl Performer {
                 }
             }
             Action::Reply(reply) => reply(),
-            Action::StoreOutcome(outcome) => {
-                let (store, commands) = (self.store.clone(), self.commands.clone());
-                tokio::spawn(store_outcome(store, *outcome, commands));
-            }
+            Action::StoreOutcome(outcome) => self.outcome(Change::Ended(outcome)),
+            Action::ForgetOutcome(sweep) => self.outcome(Change::GoesOn(sweep)),
         }
     }
-}
 
-/// Writes how a sweep ended, as often as it takes, and tells the core.
-async fn store_outcome(
-    store: Arc<dyn ObjectStore>,
-    outcome: SweepStatus,
-    commands: mpsc::WeakSender<Command>,
-) {
-    let path = Path::from(layout::outcome(&outcome.sweep));
-    let bytes = match serde_json::to_vec_pretty(&outcome) {
-        Ok(bytes) => bytes,
-        Err(e) => unreachable!("a status serialises: {e}"),
-    };
-    while let Err(error) = store.put(&path, bytes.clone().into()).await {
-        tracing::error!(sweep = %outcome.sweep, %error, "storing the outcome failed; trying again");
-        tokio::time::sleep(RETRY).await;
-        if commands.strong_count() == 0 {
-            return;
-        }
-    }
-    if let Some(commands) = commands.upgrade() {
-        let stored = Event::OutcomeStored(outcome.sweep);
-        // A stopped driver stores it again when it is started.
-        let _ = commands.send(Command::Event(stored)).await;
+    fn outcome(&self, change: Change) {
+        // Its keeper ends before this does only when the runtime goes.
+        let _ = self.outcomes.send(change);
     }
 }

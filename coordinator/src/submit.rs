@@ -61,16 +61,6 @@ impl Submitter {
             Err(e) => unreachable!("a plan serialises: {e}"),
         };
         self.put(layout::plan(&plan.sweep), json).await?;
-        // How an earlier submission ended says nothing of this one. If there
-        // is none, there is nothing to delete.
-        let outcome = Path::from(layout::outcome(&plan.sweep));
-        if let Err(error) = self.store.delete(&outcome).await
-            && !matches!(error, object_store::Error::NotFound { .. })
-        {
-            let path = outcome.to_string();
-            let source = error;
-            return Err(SubmitError::Store { path, source });
-        }
         Ok(submission(plan))
     }
 

@@ -8,6 +8,7 @@ mod artifacts;
 pub mod bench;
 mod data;
 pub mod devices;
+pub mod dial;
 mod metrics;
 mod models;
 mod nn;

@@ -7,7 +7,7 @@ use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::status::Hold;
 
 use super::tables::{End, State, TaskEntry};
-use super::{Core, Fact, Now};
+use super::{Core, Effect, Fact, Now};
 
 /// So many tasks that failed the same way are no accident.
 const SAME_FAILURES: u32 = 5;
@@ -142,6 +142,7 @@ impl Core {
             sweep.ended.retain(ended);
         }
         self.requeue_all(id);
+        self.effects.push(Effect::ForgetOutcome(id.clone()));
     }
 
     fn deserves_retry(&self, entry: &TaskEntry, class: Option<super::FailureClass>) -> bool {

@@ -92,6 +92,8 @@ pub enum Effect {
     Send(WorkerId, ToWorker),
     /// All tasks of a sweep have ended: write down how.
     StoreOutcome(SweepId),
+    /// It goes on: how it ended earlier says nothing any more.
+    ForgetOutcome(SweepId),
 }
 
 /// Reports that were refused, by what was wrong with them.
@@ -147,6 +149,10 @@ impl Core {
         for worker in core.workers.values_mut() {
             worker.deadline = claim_until;
         }
+        // It may have been killed before it could.
+        let open = core.sweeps.iter().filter(|(_, s)| !s.all_ended());
+        let forget = open.map(|(id, _)| Effect::ForgetOutcome(id.clone()));
+        core.effects = forget.collect();
         core
     }
 

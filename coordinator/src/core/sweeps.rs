@@ -58,6 +58,7 @@ impl Core {
             self.requeue(key);
         }
         self.requeue_all(id);
+        self.effects.push(Effect::ForgetOutcome(id.clone()));
     }
 
     /// Adds a task, or another claim on one that is known. What failed or

@@ -41,6 +41,7 @@ use self::session::{Session, Terms};
 pub use self::settings::{InvalidSetting, WorkerSettings};
 use self::slots::Slots;
 use crate::artifacts::{Cache, Store};
+use crate::dial::Dial;
 
 /// For logs and clean-up, after the last report.
 const BACKGROUND_TIME: Duration = Duration::from_secs(2);
@@ -100,6 +101,19 @@ pub async fn run(
     open_store: OpenStore,
     shutdown: CancellationToken,
 ) -> Result<(), AgentError> {
+    run_on(settings, open_store, Dial::tcp(), shutdown).await
+}
+
+/// The same on connections that the caller opens.
+///
+/// # Errors
+/// See [`AgentError`].
+pub async fn run_on(
+    settings: WorkerSettings,
+    open_store: OpenStore,
+    dial: Dial,
+    shutdown: CancellationToken,
+) -> Result<(), AgentError> {
     settings.validate()?;
     let address = settings.coordinator()?;
     // Held until the end: the folder is one worker's alone.
@@ -114,7 +128,7 @@ pub async fn run(
     let slots = slots.map_err(scratch_error(&settings.scratch))?;
     let served = tokio::select! {
         device = slots.device() => match device {
-            Ok(device) => Box::pin(serve(&settings, address, open_store, &slots, device, &shutdown)).await,
+            Ok(device) => Box::pin(serve(&settings, address, dial, open_store, &slots, device, &shutdown)).await,
             Err(failure) => Err(AgentError::Runner(failure)),
         },
         () = shutdown.cancelled() => Ok(()),
@@ -126,6 +140,7 @@ pub async fn run(
 async fn serve(
     settings: &WorkerSettings,
     address: String,
+    dial: Dial,
     open_store: OpenStore,
     slots: &Arc<Slots>,
     device: String,
@@ -143,7 +158,7 @@ async fn serve(
     };
     tracing::info!(worker = %hello.worker, device = hello.device, slots = hello.slots, "worker starts");
     let lease = Arc::new(Lease::new());
-    let connector = Connector::new(address.clone(), lease.clone());
+    let connector = Connector::new(address.clone(), dial, lease.clone());
     let connector = connector.map_err(|e| AgentError::Unreachable {
         address: address.clone(),
         tries: 0,

@@ -16,6 +16,7 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
 use super::lease::Lease;
+use crate::dial::Dial;
 
 /// Messages that wait for the network.
 const QUEUE: usize = 1024;
@@ -101,6 +102,7 @@ impl Link {
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     endpoint: Endpoint,
+    dial: Dial,
     lease: Arc<Lease>,
 }
 
@@ -119,14 +121,21 @@ pub(super) enum ConnectError {
 }
 
 impl Connector {
-    pub(super) fn new(address: String, lease: Arc<Lease>) -> Result<Self, tonic::transport::Error> {
+    pub(super) fn new(
+        address: String,
+        dial: Dial,
+        lease: Arc<Lease>,
+    ) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(address)?
             .connect_timeout(TRY)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true);
-        Ok(Self { endpoint, lease })
+        Ok(Self {
+            endpoint,
+            dial,
+            lease,
+        })
     }
 
     /// The session has ended: nothing is covered until there is another.
@@ -172,7 +181,7 @@ impl Connector {
     }
 
     async fn open(&self, hello: Hello) -> Result<Link, LinkError> {
-        let channel = self.endpoint.connect().await;
+        let channel = self.dial.connect(&self.endpoint).await;
         let channel = channel.map_err(|e| LinkError::Lost(innermost(&e)))?;
         let (tx, rx) = mpsc::channel(QUEUE);
         let number = self.lease.connecting();

@@ -79,6 +79,7 @@ impl World {
                 Effect::Record(fact) => self.facts.push(fact),
                 Effect::Send(worker, message) => self.sent.push_back((worker, message)),
                 Effect::StoreOutcome(sweep) => outcomes.push(sweep),
+                Effect::ForgetOutcome(_) => {}
             }
         }
         for sweep in outcomes {
