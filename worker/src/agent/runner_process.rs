@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::log_tail::LogTail;
 use crate::devices;
+use crate::runner::PURGE_DELAY;
 use crate::runner::protocol::{FromRunner, ToRunner};
 
 /// A longer line is not of the protocol.
@@ -106,6 +107,10 @@ impl Launcher {
         if let Some(gpu) = gpu {
             // The only GPU that CUDA will show it.
             command.args(["--gpu", gpu]).env(devices::VISIBLE, gpu);
+        }
+        let (name, value) = PURGE_DELAY;
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
         }
         let mut child = command
             .env("RAYON_NUM_THREADS", self.threads.to_string())
