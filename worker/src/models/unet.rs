@@ -12,6 +12,7 @@ use crate::nn::attention::{Attention, attention};
 use crate::nn::build::Build;
 use crate::nn::device::device;
 use crate::nn::dropout::{Dropout, dropout};
+use crate::nn::graph::forget;
 use crate::nn::group_norm::{After, GroupNorm, group_norm};
 use crate::nn::join::join;
 use crate::nn::layer::{Act, Kind, Layer, Rows, Window, linear};
@@ -317,11 +318,17 @@ fn residual(
 
 impl Residual {
     fn forward(&self, x: &Rows, time: &Tensor, mode: Mode) -> Result<Rows> {
-        let h = self.convs[0].forward(&self.norms[0].forward(x)?)?;
+        let normal = self.norms[0].forward(x)?;
+        let h = self.convs[0].forward(&normal)?;
+        forget(&normal.data)?;
         let h = add_per_image(&h, &linear(&self.time, time)?)?;
         let h = self.norms[1].forward(&h)?;
-        let data = self.dropout.forward(&h.data, mode)?;
-        let h = self.convs[1].forward(&Rows { data, ..h })?;
+        let normal = Rows {
+            data: self.dropout.forward(&h.data, mode)?,
+            ..h
+        };
+        let h = self.convs[1].forward(&normal)?;
+        forget(&normal.data)?;
         let around = match &self.shortcut {
             Some(layer) => layer.forward(x)?.data,
             None => x.data.clone(),

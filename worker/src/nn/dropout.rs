@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::device::device;
+use super::layer::values;
 use super::mode::Mode;
 use super::narrow;
 use super::reuse::{self, take_here, taken};
@@ -97,8 +98,13 @@ impl CustomOp1 for Drop {
         "dropout"
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.apply(taken(&self.values));
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut taken = taken(&self.values);
+        if taken.is_empty() {
+            // A second time, after its output was forgotten.
+            taken = values(x, layout)?.to_vec();
+        }
+        let y = self.apply(taken);
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 

@@ -169,6 +169,7 @@ impl CustomOp3 for Fused {
         y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        graph::recall(x)?;
         let [of_weight, of_bias] = self.uses.each_ref().map(Option::as_ref);
         let fates = [Use::fate(of_weight), Use::fate(of_bias)];
         let want = |side| Want {

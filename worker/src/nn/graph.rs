@@ -12,13 +12,14 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use candle_core::backprop::GradStore;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, TensorId, bail,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, TensorId,
+    bail,
 };
 use rayon::prelude::*;
 
 use super::layer::with_values;
 use super::pieces::piece;
-use super::reuse::take;
+use super::reuse::{put, take};
 use super::simd::wide;
 
 enum Op {
@@ -70,6 +71,38 @@ impl Node {
         output
     }
 
+    /// What came out, computed again; with the values of the inputs, which are
+    /// computed again themselves where they were forgotten.
+    fn again(&self) -> Result<Vec<f32>> {
+        let forgotten: Vec<&Tensor> = self.inputs.iter().filter(|x| !is_there(x)).collect();
+        for input in &forgotten {
+            recall(input)?;
+        }
+        let guards: Vec<_> = self.inputs.iter().map(Tensor::storage_and_layout).collect();
+        let mut inputs = Vec::with_capacity(guards.len());
+        for (storage, layout) in &guards {
+            let Storage::Cpu(storage) = &**storage else {
+                bail!("layers run on the CPU");
+            };
+            inputs.push((storage, *layout));
+        }
+        let (values, _) = match (&self.op, &inputs[..]) {
+            (Op::One(op), [(x, lx)]) => op.cpu_fwd(x, lx)?,
+            (Op::Two(op), [(x, lx), (y, ly)]) => op.cpu_fwd(x, lx, y, ly)?,
+            (Op::Three(op), [(x, lx), (y, ly), (z, lz)]) => op.cpu_fwd(x, lx, y, ly, z, lz)?,
+            _ => bail!("an op with {} inputs", self.inputs.len()),
+        };
+        drop(inputs);
+        drop(guards);
+        for input in forgotten {
+            drop(take(input)?);
+        }
+        match values {
+            CpuStorage::F32(values) => Ok(values),
+            _ => bail!("only values of f32 are computed again"),
+        }
+    }
+
     /// Gradients of the inputs.
     fn back(&self, output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         Ok(match (&self.op, &self.inputs[..]) {
@@ -115,6 +148,37 @@ pub(super) fn apply3<O: CustomOp3 + Send + Sync + 'static>(
     let node = Node::new(Op::Three(Box::new(op)), &[x, y, z]);
     let output = x.apply_op3(y, z, Shared(Arc::clone(&node)))?;
     Ok(node.came(output))
+}
+
+fn is_there(x: &Tensor) -> bool {
+    with_values(x, |_| Ok(())).is_ok()
+}
+
+/// Frees what an op put out until its values are needed to go back: for what
+/// costs little to compute again from inputs that are kept. Nobody else may
+/// read it, and the op must give the same again (layers, norms, dropout).
+///
+/// # Errors
+/// When it is a part of a larger tensor, or a parameter.
+pub(crate) fn forget(output: &Tensor) -> Result<()> {
+    if Node::of(output).is_some() {
+        drop(take(output)?);
+    }
+    Ok(())
+}
+
+/// Brings back what was forgotten.
+///
+/// # Errors
+/// When its values were given away for good.
+pub(super) fn recall(output: &Tensor) -> Result<()> {
+    if is_there(output) {
+        return Ok(());
+    }
+    let Some(node) = Node::of(output) else {
+        bail!("the values of a tensor were given away");
+    };
+    put(output, node.again()?)
 }
 
 /// Gradients of what a loss depends on.

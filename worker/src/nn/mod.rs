@@ -30,7 +30,7 @@ pub(crate) mod ema;
 pub(crate) mod embedding;
 mod fused;
 mod gemm;
-mod graph;
+pub(crate) mod graph;
 pub(crate) mod group_norm;
 mod im2col;
 pub(crate) mod join;

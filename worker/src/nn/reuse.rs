@@ -51,6 +51,30 @@ pub(super) fn take(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(values)
 }
 
+struct Put(RefCell<Vec<f32>>);
+
+impl InplaceOp1 for Put {
+    fn name(&self) -> &'static str {
+        "put"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
+        *storage = CpuStorage::F32(self.0.take());
+        Ok(())
+    }
+}
+
+/// Puts values where those of a tensor were taken from.
+///
+/// # Errors
+/// When they are not as many.
+pub(super) fn put(tensor: &Tensor, values: Vec<f32>) -> Result<()> {
+    if values.len() != tensor.elem_count() {
+        bail!("{} values for {:?}", values.len(), tensor.shape());
+    }
+    tensor.inplace_op1(&Put(RefCell::new(values)))
+}
+
 /// The values of a gradient, to be overwritten by the op whose output it is of:
 /// nobody else has it (`graph`).
 ///

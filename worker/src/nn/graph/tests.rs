@@ -5,7 +5,7 @@ use crate::models::file::Family as _;
 use crate::models::unet::{Arch, UNet};
 use crate::nn::build::Build;
 use crate::nn::join::join;
-use crate::nn::layer::{Act, Kind, Layer, Rows, linear};
+use crate::nn::layer::{Act, Kind, Layer, Rows, linear, through};
 use crate::nn::loss::squared_error;
 use crate::nn::mode::Mode;
 use crate::nn::params::Named;
@@ -115,4 +115,34 @@ fn nodes_end_with_their_graph() {
     assert!(known());
     drop(y);
     assert!(!known());
+}
+
+#[test]
+fn what_was_forgotten_is_the_same_again() {
+    let mut build = Build::seeded(0);
+    let mut layer = |name, sizes| build.layer(name, Kind::Linear, sizes, Act::Tanh).unwrap();
+    let layers = [layer("a", [4, 9]), layer("b", [9, 3])];
+    let [named, _] = build.finish().unwrap();
+    let x = Rows {
+        data: inputs(70, 4),
+        n: 70,
+        h: 1,
+        w: 1,
+    };
+    let squares = |y: &Tensor| squared_error(y, &inputs(70, 3), 70).unwrap();
+    let kept = linear(&layers[0], &x.data).unwrap();
+    let expected = backward(&squares(&linear(&layers[1], &kept).unwrap()));
+    let got = backward(&squares(&through(&layers, &x).unwrap().data));
+    let (mut expected, mut got) = (expected.unwrap(), got.unwrap());
+    for (name, var) in &named {
+        let [got, expected] = [&mut got, &mut expected].map(|grads| grads.remove(var).unwrap());
+        let values = |grad: &Tensor| grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&got), values(&expected), "{name}");
+    }
+    forget(&kept).unwrap();
+    assert!(!is_there(&kept));
+    recall(&kept).unwrap();
+    let again = linear(&layers[0], &x.data).unwrap();
+    let values = |x: &Tensor| x.to_vec2::<f32>().unwrap();
+    assert_eq!(values(&kept), values(&again));
 }
