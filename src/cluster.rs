@@ -172,12 +172,17 @@ impl EmbeddedCluster {
         let result = tokio::time::timeout(Duration::from_secs(1), coordinator);
         let result = result.await.ok()?;
         self.ended = true;
+        let mut exit = Exit::Refused;
         let error = match result {
             Ok(Ok(())) => return None,
-            Ok(Err(e)) => anyhow::Error::new(e),
+            Ok(Err(e)) => {
+                if e.is_fenced() {
+                    exit = Exit::Replaced;
+                }
+                anyhow::Error::new(e)
+            }
             Err(panic) => anyhow::anyhow!("the coordinator broke: {panic}"),
         };
-        let exit = Exit::Refused;
         Some(CliError { exit, error })
     }
 

@@ -12,6 +12,8 @@ pub(crate) enum Exit {
     Unreachable,
     Refused,
     Cancelled,
+    /// Another coordinator has taken the store over.
+    Replaced,
     /// SIGINT (2) or SIGTERM (15).
     Signal(u8),
 }
@@ -25,6 +27,7 @@ impl From<Exit> for ExitCode {
             Exit::Unreachable => 3,
             Exit::Refused => 4,
             Exit::Cancelled => 5,
+            Exit::Replaced => 6,
             Exit::Signal(number) => 128 + number,
         })
     }

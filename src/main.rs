@@ -1,6 +1,7 @@
 //! `ablate`: ablation studies of generative image models, on all the GPU
 //! boxes a team has.
 
+mod allocator;
 mod cli;
 mod client;
 mod cluster;
@@ -16,7 +17,7 @@ mod tasks;
 use clap::Parser;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();

@@ -123,12 +123,16 @@ impl Bars {
 }
 
 fn eta(status: &SweepStatus) -> String {
-    match status.eta_seconds {
-        Some(seconds) => {
-            let left = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-            format!("about {} left", HumanDuration(left))
-        }
-        None => "time left not known yet".to_owned(),
+    let human = |seconds| HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    match (status.eta_seconds, status.eta_range) {
+        (Some(seconds), Some((low, high))) if high > 1.2 * low + 1.0 => format!(
+            "about {} left ({} to {})",
+            human(seconds),
+            human(low),
+            human(high)
+        ),
+        (Some(seconds), _) => format!("about {} left", human(seconds)),
+        (None, _) => "time left not known yet".to_owned(),
     }
 }
 

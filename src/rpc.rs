@@ -29,6 +29,7 @@ impl Sweeps {
             toml: file.text,
             profile: file.profile.unwrap_or_default(),
             set: file.set,
+            priority: file.priority,
         };
         let reply = self.0.submit(request).await.map_err(refused)?;
         reply.into_inner().try_into().map_err(invalid)
@@ -65,6 +66,21 @@ impl Sweeps {
     pub(crate) async fn resume(&mut self, sweep: &str) -> Result<SweepStatus, CliError> {
         let sweep = sweep.to_owned();
         let reply = self.0.resume(wire::SweepRequest { sweep }).await;
+        reply
+            .map_err(refused)?
+            .into_inner()
+            .try_into()
+            .map_err(invalid)
+    }
+
+    pub(crate) async fn prioritise(
+        &mut self,
+        sweep: &str,
+        priority: i64,
+    ) -> Result<SweepStatus, CliError> {
+        let sweep = sweep.to_owned();
+        let request = wire::PrioritiseRequest { sweep, priority };
+        let reply = self.0.prioritise(request).await;
         reply
             .map_err(refused)?
             .into_inner()
@@ -128,6 +144,8 @@ pub(crate) struct SweepFile {
     pub(crate) text: String,
     pub(crate) profile: Option<String>,
     pub(crate) set: Vec<String>,
+    /// Instead of the file's own.
+    pub(crate) priority: Option<i64>,
 }
 
 /// The coordinator's own sentence, with the exit code that its code means.

@@ -1,9 +1,13 @@
 //! Opens the object store that a URL or a path names.
 
+mod cloud;
+pub(crate) mod leftovers;
+mod redact;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
@@ -34,12 +38,28 @@ pub(crate) fn absolute(url: &str) -> anyhow::Result<String> {
 pub(crate) fn open(url: &str) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let Some(folder) = local_folder(url) else {
         let scheme = url.split("://").next().unwrap_or_default();
+        if cloud::SCHEMES.contains(&scheme) {
+            return cloud::open(url);
+        }
         bail!(
-            "store {url}: this build has no support for `{scheme}://`; \
-             use a folder that all machines share, as file:///path"
+            "this build has no stores behind `{scheme}://`: use s3://bucket/prefix, or a folder \
+             that all machines share, as file:///path (gs:// and az:// take a build with \
+             --features gcs or azure)"
         );
     };
     open_folder(&folder)
+}
+
+/// Opens a store that must be there already: a folder is not made.
+pub(crate) fn open_existing(url: &str) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    if let Some(folder) = local_folder(url) {
+        ensure!(
+            folder.is_dir(),
+            "there is no store in {}: no such folder",
+            folder.display()
+        );
+    }
+    open(url)
 }
 
 fn open_folder(folder: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
@@ -65,7 +85,7 @@ mod tests {
             assert_eq!(local_folder(url), Some(PathBuf::from(folder)), "{url}");
         }
         assert_eq!(local_folder("s3://bucket/x"), None);
-        let refused = open("s3://bucket/x").map(|_| ()).unwrap_err().to_string();
-        assert!(refused.contains("s3://"), "{refused}");
+        let refused = open("ftp://box/x").map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("ftp://"), "{refused}");
     }
 }

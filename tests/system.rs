@@ -1,12 +1,22 @@
 //! Whole-system tests: the real binary, real processes, a real store.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "system/architecture.rs"]
+mod architecture;
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[path = "system/by_hand.rs"]
 mod by_hand;
 #[path = "system/control.rs"]
 mod control;
+#[path = "system/crashes.rs"]
+mod crashes;
+#[path = "system/cuts.rs"]
+mod cuts;
+#[path = "system/disks.rs"]
+mod disks;
+#[path = "system/freezes.rs"]
+mod freezes;
 #[cfg(feature = "cuda")]
 #[path = "system/gpu.rs"]
 mod gpu;
@@ -14,6 +24,12 @@ mod gpu;
 mod kills;
 #[path = "system/quickstart.rs"]
 mod quickstart;
+#[path = "system/s3.rs"]
+mod s3;
+#[path = "system/storm.rs"]
+mod storm;
 mod support;
+#[path = "system/takeover.rs"]
+mod takeover;
 #[path = "system/weights.rs"]
 mod weights;

@@ -21,7 +21,7 @@ use crate::performer::{Action, Batch, Performer};
 use crate::state::{State, StateError};
 
 /// How often leases are checked.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 /// Commands taken into one batch of facts at most.
 const BATCH: usize = 1024;
 /// Tasks explained at once, of those whose keys begin alike.

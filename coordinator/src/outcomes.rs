@@ -110,6 +110,8 @@ mod tests {
             running: 0,
             reused: 0,
             eta_seconds: None,
+            eta_range: None,
+            priority: 0,
             rows: Vec::new(),
             held: None,
         }))

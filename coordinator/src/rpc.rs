@@ -19,7 +19,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::core::{Event, Rows};
 use crate::driver::{Command, Handle, Stopped};
-use crate::submit::{SubmitError, Submitter};
+use crate::submit::{SubmitError, Submitter, Wanted};
+use crate::sweep::PRIORITIES;
 
 /// A sweep file is the largest message there is.
 const MAX_MESSAGE: usize = 17 << 20;
@@ -139,11 +140,18 @@ impl Sweeps for Service {
         let request = request.into_inner();
         let submission = self
             .submitter
-            .prepare(request.file, request.toml, request.profile, request.set)
+            .prepare(Wanted {
+                file: request.file,
+                text: request.toml,
+                profile: request.profile,
+                set: request.set,
+                priority: request.priority,
+            })
             .await
             .map_err(|e| match e {
                 SubmitError::Sweep(e) => Status::invalid_argument(e.to_string()),
                 SubmitError::Store { .. } => Status::unavailable(e.to_string()),
+                SubmitError::Pending(_) => Status::failed_precondition(e.to_string()),
             })?;
         let submitted = self
             .driver
@@ -171,6 +179,7 @@ impl Sweeps for Service {
         let cluster = ClusterStatus {
             sweeps: vec![status],
             workers: cluster.workers,
+            refused: cluster.refused,
         };
         Ok(Response::new(cluster.into()))
     }
@@ -248,6 +257,20 @@ impl Sweeps for Service {
 
     async fn resume(&self, request: Request<wire::SweepRequest>) -> Answer<wire::SweepStatus> {
         self.change(&request.into_inner().sweep, Event::Release)
+            .await
+    }
+
+    async fn prioritise(
+        &self,
+        request: Request<wire::PrioritiseRequest>,
+    ) -> Answer<wire::SweepStatus> {
+        let wire::PrioritiseRequest { sweep, priority } = request.into_inner();
+        if !PRIORITIES.contains(&priority) {
+            let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
+            let why = format!("priority {priority} is not between {least} and {most}");
+            return Err(Status::invalid_argument(why));
+        }
+        self.change(&sweep, |sweep| Event::Prioritise(sweep, priority))
             .await
     }
 

@@ -8,6 +8,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::core::Submission;
+use crate::gc::{self, Pending};
 use crate::sweep::plan::Plan;
 use crate::sweep::{self, SweepError};
 
@@ -20,6 +21,19 @@ pub(crate) enum SubmitError {
         path: String,
         source: object_store::Error,
     },
+    #[error(transparent)]
+    Pending(#[from] Pending),
+}
+
+/// A sweep file, and what the command line adds to it.
+pub(crate) struct Wanted {
+    pub(crate) file: String,
+    pub(crate) text: String,
+    /// Empty: none.
+    pub(crate) profile: String,
+    pub(crate) set: Vec<String>,
+    /// Instead of the file's own.
+    pub(crate) priority: Option<i64>,
 }
 
 pub(crate) struct Submitter {
@@ -32,13 +46,14 @@ impl Submitter {
     }
 
     /// Nothing is leased from a file that does not validate.
-    pub(crate) async fn prepare(
-        &self,
-        file: String,
-        text: String,
-        profile: String,
-        set: Vec<String>,
-    ) -> Result<Submission, SubmitError> {
+    pub(crate) async fn prepare(&self, wanted: Wanted) -> Result<Submission, SubmitError> {
+        let Wanted {
+            file,
+            text,
+            profile,
+            set,
+            priority,
+        } = wanted;
         let planned = tokio::task::spawn_blocking(move || {
             let options = sweep::Options {
                 profile: (!profile.is_empty()).then_some(profile),
@@ -48,7 +63,11 @@ impl Submitter {
                 file: &file,
                 text: &text,
             };
-            sweep::plan(&source, &options).map(|plan| (plan, text))
+            let mut plan = sweep::plan(&source, &options)?;
+            if let Some(priority) = priority {
+                plan.priority = priority;
+            }
+            Ok::<_, SweepError>((plan, text))
         });
         let (plan, text) = match planned.await {
             Ok(planned) => planned?,
@@ -61,6 +80,9 @@ impl Submitter {
             Err(e) => unreachable!("a plan serialises: {e}"),
         };
         self.put(layout::plan(&plan.sweep), json).await?;
+        let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
+        let path = Path::from(layout::plan(&plan.sweep));
+        gc::let_pass(&self.store, &path, &wanted).await?;
         Ok(submission(plan))
     }
 
@@ -78,6 +100,11 @@ fn submission(plan: Plan) -> Submission {
         sweep: plan.sweep,
         points: plan.points.len() as u64,
         stages_naive: plan.stages_naive,
-        tasks: plan.tasks.into_iter().map(|t| t.task).collect(),
+        priority: plan.priority,
+        tasks: plan
+            .tasks
+            .into_iter()
+            .map(|t| Arc::new(t.task.into()))
+            .collect(),
     }
 }

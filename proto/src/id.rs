@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,13 +93,13 @@ impl<'de> Deserialize<'de> for TaskKey {
 }
 
 /// Defines a string id of letters, digits, `-`, `_` and `.`, at most 80 long,
-/// so that it is safe in object keys, logs and HTML alike.
+/// so that it is safe in object keys, logs and HTML alike. Copies share it.
 macro_rules! name_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             pub fn as_str(&self) -> &str {
@@ -117,7 +118,7 @@ macro_rules! name_id {
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 check_name($what, text)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
         }
 
@@ -126,13 +127,13 @@ macro_rules! name_id {
 
             fn try_from(text: String) -> Result<Self, InvalidId> {
                 check_name($what, &text)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
         }
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.as_str().to_owned()
             }
         }
     };
@@ -159,7 +160,7 @@ impl WorkerId {
             .collect();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let host = if host.is_empty() { "worker" } else { &host };
-        Self(format!("{host}-{}", &unique[..8]))
+        Self(format!("{host}-{}", &unique[..8]).into())
     }
 }
 

@@ -5,6 +5,37 @@ use crate::id::{AttemptId, SweepId, TaskKey};
 /// The coordinator's database.
 pub const STATE: &str = "state";
 
+/// Objects that the start of a coordinator writes to try the store.
+pub const PROBE: &str = "probe";
+
+/// What `ablate gc` is about to remove.
+pub const GC: &str = "gc";
+
+pub const TASKS: &str = "tasks";
+
+pub const SWEEPS: &str = "sweeps";
+
+/// Which coordinator serves; see [`crate::current`].
+pub const COORDINATOR: &str = "coordinator";
+
+/// The coordinator of this epoch; written by it alone.
+pub fn coordinator(epoch: u64) -> String {
+    format!("{COORDINATOR}/{epoch:016x}.json")
+}
+
+/// Create-if-absent: who takes over from the coordinator of this epoch. A
+/// later round is for the case that the one who said so never did.
+pub fn takeover(epoch: u64, round: u32) -> String {
+    format!("{COORDINATOR}/{epoch:016x}.takeover-{round}")
+}
+
+/// The epoch in the name of an object of [`coordinator`].
+pub fn epoch(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
+    let known = digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    known.then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
 pub fn task_dir(task: &TaskKey) -> String {
     format!("tasks/{task}")
 }

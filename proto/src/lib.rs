@@ -2,6 +2,7 @@
 //! the wire format. No I/O, no tensors, no runtime.
 
 pub mod artifact;
+pub mod current;
 pub mod failure;
 pub mod id;
 pub mod layout;

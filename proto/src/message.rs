@@ -1,8 +1,10 @@
 //! What a worker and the coordinator say to each other, as domain types.
 
+use std::sync::Arc;
+
 use crate::failure::Failure;
 use crate::id::{AttemptId, WorkerId};
-use crate::task::Task;
+use crate::task::SealedTask;
 
 /// First message of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +67,7 @@ pub enum ToWorker {
     },
     Assign {
         attempt: AttemptId,
-        task: Box<Task>,
+        task: Arc<SealedTask>,
     },
     /// Stop this attempt without committing it.
     Drop {

@@ -84,7 +84,13 @@ pub struct SweepStatus {
     pub reused: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
+    /// Sweeps of higher priority go first.
+    #[serde(default)]
+    pub priority: i64,
     pub eta_seconds: Option<f64>,
+    /// Between which it lies, by how far durations were off before.
+    #[serde(default)]
+    pub eta_range: Option<(f64, f64)>,
     /// Empty where only totals were asked for.
     pub rows: Vec<TaskStatus>,
 }
@@ -106,6 +112,9 @@ pub struct WorkerStatus {
 pub struct ClusterStatus {
     pub sweeps: Vec<SweepStatus>,
     pub workers: Vec<WorkerStatus>,
+    /// Reports of attempts that were no longer their worker's, since the
+    /// coordinator started.
+    pub refused: u64,
 }
 
 /// What a submit answered.

@@ -6,12 +6,15 @@ mod coordinator;
 mod drain;
 mod explain;
 mod export;
+mod gc;
 mod pause;
 mod plan;
+mod priority;
 mod report;
 mod run;
 mod runner;
 mod signals;
+mod standby;
 mod status;
 mod submit;
 mod table;
@@ -66,6 +69,8 @@ enum Command {
     Pause(pause::PauseArgs),
     /// Let a held sweep go on
     Resume(pause::PauseArgs),
+    /// Put a sweep before others, or after them
+    Priority(priority::PriorityArgs),
     /// Give failed tasks another chance
     Retry(pause::RetryArgs),
     /// Say why a task is where it is
@@ -74,6 +79,8 @@ enum Command {
     Drain(drain::DrainArgs),
     /// Write the report of a sweep
     Report(report::ReportArgs),
+    /// Remove what no sweep needs any more from a store
+    Gc(gc::GcArgs),
     /// Write the model of a task to a file for PyTorch
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
@@ -116,8 +123,8 @@ struct Known {
 
 #[derive(Args)]
 struct JoinArgs {
-    /// Address of the coordinator
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Address of the coordinator, or the store that says where it is
+    #[arg(long, value_name = "HOST:PORT|STORE")]
     join: Option<String>,
 }
 
@@ -161,7 +168,7 @@ impl Cli {
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
-            Command::Coordinator(_) => block_on(coordinator::coordinator(&context)),
+            Command::Coordinator(args) => block_on(coordinator::coordinator(&context, &args)),
             Command::Worker(args) => block_on(worker::worker(&context, &args)),
             Command::Submit(args) => block_on(submit::submit(&context, &args)),
             Command::Status(args) => block_on(status::status(&context, &args)),
@@ -170,10 +177,12 @@ impl Cli {
             Command::Wait(args) => block_on(wait::wait(&context, &args)),
             Command::Pause(args) => block_on(pause::pause(&context, &args)),
             Command::Resume(args) => block_on(pause::resume(&context, &args)),
+            Command::Priority(args) => block_on(priority::prioritise(&context, &args)),
             Command::Retry(args) => block_on(pause::retry(&context, &args)),
             Command::Explain(args) => block_on(explain::explain(&context, &args)),
             Command::Drain(args) => block_on(drain::drain(&context, &args)),
             Command::Report(args) => block_on(report::report(&context, &args)),
+            Command::Gc(args) => block_on(gc::gc(&context, &args)),
             Command::Export(args) => block_on(export::export(&context, &args)),
             Command::Weights(args) => block_on(weights::weights(&context, &args)),
         }
@@ -193,10 +202,12 @@ impl Command {
             Self::Cancel(args) => args.known.join.flags(),
             Self::Wait(args) => args.known.join.flags(),
             Self::Pause(args) | Self::Resume(args) => args.known.join.flags(),
+            Self::Priority(args) => args.known.join.flags(),
             Self::Retry(args) => args.known.join.flags(),
             Self::Explain(args) => args.join.flags(),
             Self::Drain(args) => args.join.flags(),
             Self::Report(args) => args.flags(),
+            Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
             Self::Plan(_) | Self::Config(_) | Self::Runner(_) => Vec::new(),
@@ -248,6 +259,7 @@ impl SweepArgs {
             text,
             profile: self.profile.clone(),
             set: self.set.clone(),
+            priority: None,
         })
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn retry(context: &Context, args: &RetryArgs) -> CliResult {
     show(context, &status)
 }
 
-fn show(context: &Context, status: &SweepStatus) -> CliResult {
+pub(super) fn show(context: &Context, status: &SweepStatus) -> CliResult {
     if context.json {
         lines::json(status);
         return Ok(Exit::Done);

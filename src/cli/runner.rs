@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use ablate_worker::runner::{self, RunnerSettings};
 use clap::Args;
 
+use crate::allocator;
 use crate::exit::Exit;
 
 #[derive(Args)]
@@ -26,6 +27,7 @@ pub(super) fn runner(args: &RunnerArgs) -> Exit {
         checkpoint_seconds: args.checkpoint_seconds,
         gpu: args.gpu.clone(),
     };
+    allocator::end_when_out_of_memory();
     let ended = runner::main(&settings);
     if ended == ExitCode::SUCCESS {
         Exit::Done

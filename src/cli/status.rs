@@ -55,7 +55,7 @@ fn sweeps(sweeps: &[SweepStatus]) -> Table {
             sweep.done.to_string(),
             sweep.running.to_string(),
             sweep.failed.to_string(),
-            sweep.eta_seconds.map_or_else(|| "?".to_owned(), seconds),
+            left(sweep),
         ]);
     }
     table
@@ -104,6 +104,17 @@ fn tasks(rows: &[TaskStatus]) -> Table {
         ]);
     }
     table
+}
+
+/// How long it goes on, and between which it lies.
+fn left(sweep: &SweepStatus) -> String {
+    match (sweep.eta_seconds, sweep.eta_range) {
+        (Some(eta), Some((low, high))) if high - low > 0.2 => {
+            format!("{} ({low:.1}–{high:.1})", seconds(eta))
+        }
+        (Some(eta), _) => seconds(eta),
+        (None, _) => "?".to_owned(),
+    }
 }
 
 fn seconds(seconds: f64) -> String {

@@ -16,7 +16,7 @@ use super::signals::Signals;
 use super::{Context, DeviceArgs, Flags, JoinArgs, flag};
 use crate::cluster::own_program;
 use crate::exit::{CliError, CliResult, Exit, OrExit};
-use crate::{settings, store};
+use crate::{client, settings, store};
 
 #[derive(Args)]
 pub(super) struct WorkerArgs {
@@ -53,7 +53,8 @@ pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
     let ours = &context.settings.worker;
     let gpus = devices::find(ours.device).or_exit(Exit::Usage)?;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
-    let settings = settings(ours, &gpus, scratch, args.idle_exit)?;
+    let mut settings = settings(ours, &gpus, scratch, args.idle_exit)?;
+    settings.join = client::resolve(&ours.join).await?;
     let grace = settings.grace;
     let shutdown = CancellationToken::new();
     if args.with_parent {

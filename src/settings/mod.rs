@@ -9,9 +9,12 @@ mod layers;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ablate_coordinator::probe::Probe;
+use ablate_coordinator::takeover::Standby;
 use ablate_worker::devices::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
+use crate::store::local_folder;
 pub(crate) use layers::{Loaded, load};
 
 /// A day: longer waits are mistakes.
@@ -42,8 +45,17 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) heartbeat_ms: u64,
     /// A worker whose connection broke may take so long to come back.
     pub(crate) reconnect_ms: u64,
-    /// The coordinator's log is written out so often.
+    /// The coordinator's log is written out so often. 0: by the store, 1 for a
+    /// folder, 100 where every request is paid for.
     pub(crate) flush_ms: u64,
+    /// Where others reach it, as `host:port`. Empty: where it listens.
+    pub(crate) advertise: String,
+    /// It says so often in the store that it lives. 0: by the store, 500 for a
+    /// folder, 2000 where every request is paid for.
+    pub(crate) beat_ms: u64,
+    /// A standby takes over after so long without a sign of life. 0: by the
+    /// store, 2500 for a folder, 10000 elsewhere.
+    pub(crate) takeover_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,8 +104,11 @@ impl Default for CoordinatorSettings {
             listen: "127.0.0.1:7443".to_owned(),
             lease_ms: 5000,
             heartbeat_ms: 1000,
-            reconnect_ms: 1000,
-            flush_ms: 1,
+            reconnect_ms: 750,
+            flush_ms: 0,
+            advertise: String::new(),
+            beat_ms: 0,
+            takeover_ms: 0,
         }
     }
 }
@@ -155,11 +170,34 @@ impl CoordinatorSettings {
                 lease: Duration::from_millis(self.lease_ms),
                 heartbeat: Duration::from_millis(self.heartbeat_ms),
                 reconnect: Duration::from_millis(self.reconnect_ms),
-                store,
+                store: store.clone(),
             },
-            flush: Duration::from_millis(self.flush_ms.max(1)),
+            flush: by_store(self.flush_ms, &store, 1, 100),
+            probe: Some(if local_folder(&store).is_some() {
+                Probe::FOLDER
+            } else {
+                Probe::SERVER
+            }),
+            beat: by_store(self.beat_ms, &store, 500, 2000),
+            advertise: Some(self.advertise.clone()).filter(|address| !address.is_empty()),
         }
     }
+
+    pub(crate) fn standby(&self, store: &str) -> Standby {
+        Standby {
+            poll: by_store(self.beat_ms, store, 500, 2000),
+            after: by_store(self.takeover_ms, store, 2500, 10_000),
+        }
+    }
+}
+
+/// A setting in milliseconds; 0 leaves it to the kind of store.
+fn by_store(ms: u64, store: &str, folder: u64, paid: u64) -> Duration {
+    Duration::from_millis(match ms {
+        0 if local_folder(store).is_some() => folder,
+        0 => paid,
+        ms => ms,
+    })
 }
 
 impl WorkerSettings {

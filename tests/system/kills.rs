@@ -116,7 +116,7 @@ fn training_resumes_from_its_checkpoint_with_the_same_bits() {
 }
 
 /// Every metric of the report, without what a second attempt changes.
-fn values(site: &Site) -> Vec<String> {
+pub(super) fn values(site: &Site) -> Vec<String> {
     let json = std::fs::read(site.path().join("reports/quickstart/report.csv")).unwrap();
     let text = String::from_utf8(json).unwrap();
     let rows = text.lines().map(|row| {

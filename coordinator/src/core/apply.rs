@@ -1,11 +1,12 @@
 //! Facts become state. The only place that changes what must survive.
 
 use ablate_proto::failure::{Failure, FailureClass};
-use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
+use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::message::ToWorker;
 
-use super::tables::{Lease, State, Worker};
+use super::tables::{Lease, State, TaskIx};
 use super::{Core, Effect, Fact, Now};
+use crate::policy;
 
 impl Core {
     pub(super) fn apply(&mut self, now: Now, fact: &Fact) {
@@ -15,6 +16,7 @@ impl Core {
             Fact::SweepHeld { sweep, hold } => self.apply_hold(sweep, hold),
             Fact::SweepReleased(sweep) => self.apply_release(sweep),
             Fact::SweepRetried { sweep, class } => self.apply_retry(sweep, *class),
+            Fact::SweepPrioritised { sweep, priority } => self.apply_priority(sweep, *priority),
             Fact::AttemptStarted { attempt, worker } => self.apply_start(now, *attempt, worker),
             Fact::TaskCommitted {
                 attempt,
@@ -27,52 +29,63 @@ impl Core {
     }
 
     fn apply_start(&mut self, now: Now, attempt: AttemptId, worker: &WorkerId) {
+        let Some(ix) = self.tasks.find(&attempt.task) else {
+            return;
+        };
+        let entry = &mut self.tasks[ix];
+        entry.attempts = attempt.number;
         let lease = Lease {
             worker: worker.clone(),
             attempt: attempt.number,
             since: now,
             step: 0,
             total: 0,
+            charged: policy::weight(self.durations.typical(entry.class)),
         };
-        if let Some(entry) = self.tasks.get_mut(&attempt.task) {
-            entry.attempts = attempt.number;
-        }
-        self.set_state(attempt.task, State::Leased(lease));
+        self.set_state(ix, State::Leased(Box::new(lease)));
         let deadline = now + self.settings.lease;
-        self.workers
-            .entry(worker.clone())
-            .or_insert_with(|| Worker::absent(deadline))
-            .held
-            .insert(attempt);
+        self.workers.enter(worker, deadline);
+        self.workers.change(worker, |w| w.held.insert(attempt));
     }
 
     fn apply_commit(&mut self, attempt: AttemptId, seconds: f64, reused: bool) {
-        let Some(entry) = self.tasks.get_mut(&attempt.task) else {
+        let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
-        let kind = entry.task.spec.kind();
+        let entry = &mut self.tasks[ix];
+        let (class, work) = (entry.class, f64::from(entry.task.work));
         let children = entry.children.clone();
+        let mut charged = 0;
         if let State::Leased(lease) = &entry.state {
-            let worker = lease.worker.clone();
-            if let Some(worker) = self.workers.get_mut(&worker) {
-                worker.cached.insert(attempt.task);
-            }
+            entry.home = Some(lease.worker.clone());
+            charged = lease.charged;
         }
         let done = State::Done {
             attempt: attempt.number,
             seconds,
         };
-        self.set_state(attempt.task, done);
+        self.set_state(ix, done);
+        self.recharge(ix, charged, policy::weight(Some(seconds)));
         for child in children {
             self.parent_done(child);
         }
-        if !reused && self.durations.observe(kind, seconds) {
-            self.rank_all();
+        self.since_ranked += 1;
+        if !reused && self.durations.observe(class, work, seconds) {
+            self.ranks_are_stale = true;
         }
     }
 
-    fn parent_done(&mut self, child: TaskKey) {
-        let Some(State::Waiting { missing }) = self.tasks.get(&child).map(|e| &e.state) else {
+    /// What a lease took is known now; it was charged with what was expected.
+    fn recharge(&mut self, ix: TaskIx, charged: u64, took: u64) {
+        for claim in self.tasks[ix].claims.clone() {
+            let sweep = &mut self.sweeps[claim.sweep];
+            sweep.served = (sweep.served + took).saturating_sub(charged);
+            self.queue.turn(claim.sweep, sweep.turn());
+        }
+    }
+
+    fn parent_done(&mut self, child: TaskIx) {
+        let State::Waiting { missing } = self.tasks[child].state else {
             return;
         };
         let state = match missing - 1 {
@@ -83,13 +96,14 @@ impl Core {
     }
 
     fn apply_failure(&mut self, now: Now, attempt: AttemptId, failure: &Failure) {
-        let Some(entry) = self.tasks.get_mut(&attempt.task) else {
+        let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
-        let count = entry.failures.entry(failure.class).or_insert(0);
+        let trouble = self.tasks[ix].trouble();
+        let count = trouble.failures.entry(failure.class).or_insert(0);
         *count += 1;
         let count = *count;
-        entry.last_failure = Some(failure.clone());
+        trouble.last = Some(failure.clone());
         let again = failure
             .class
             .attempts_allowed()
@@ -104,46 +118,40 @@ impl Core {
         };
         let given_up = state.is_terminal();
         let failed = state == State::Failed;
-        self.set_state(attempt.task, state);
+        self.set_state(ix, state);
         if failed {
-            self.count_failure(attempt.task, failure);
+            self.count_failure(ix, failure);
         }
         if given_up {
-            self.cancel_descendants(attempt.task);
+            self.cancel_descendants(ix);
         }
     }
 
     /// What needs a result that will never be there cannot run.
-    fn cancel_descendants(&mut self, task: TaskKey) {
-        let Some(entry) = self.tasks.get(&task) else {
-            return;
-        };
+    fn cancel_descendants(&mut self, ix: TaskIx) {
+        let entry = &self.tasks[ix];
         let cause = format!("`{}` did not end well", entry.task.label);
-        let mut open = entry.children.clone();
-        while let Some(key) = open.pop() {
-            let Some(entry) = self.tasks.get_mut(&key) else {
-                continue;
-            };
+        let mut open = entry.children.to_vec();
+        while let Some(ix) = open.pop() {
+            let entry = &mut self.tasks[ix];
             if entry.state.is_terminal() {
                 continue;
             }
-            entry.last_failure = Some(Failure::new(FailureClass::Cancelled, cause.clone()));
+            entry.trouble().last = Some(Failure::new(FailureClass::Cancelled, cause.clone()));
             open.extend(entry.children.iter().copied());
-            self.set_state(key, State::Cancelled);
+            self.set_state(ix, State::Cancelled);
         }
     }
 
     /// Nobody wants the task any more: it ends, and its attempt is dropped.
-    pub(super) fn cancel_unwanted(&mut self, key: TaskKey) {
-        let Some(entry) = self.tasks.get_mut(&key) else {
-            return;
-        };
-        if !entry.wanted_by.is_empty() || entry.state.is_terminal() {
+    pub(super) fn cancel_unwanted(&mut self, ix: TaskIx) {
+        let entry = &self.tasks[ix];
+        if entry.is_wanted() || entry.state.is_terminal() {
             return;
         }
         if let State::Leased(lease) = &entry.state {
             let attempt = AttemptId {
-                task: key,
+                task: entry.task.key,
                 number: lease.attempt,
             };
             let drop = ToWorker::Drop {
@@ -152,61 +160,60 @@ impl Core {
             };
             self.effects.push(Effect::Send(lease.worker.clone(), drop));
         }
-        self.set_state(key, State::Cancelled);
+        self.set_state(ix, State::Cancelled);
     }
 
     /// The only way a task changes state: keeps queues, counts and workers'
     /// leases in step with it.
-    pub(super) fn set_state(&mut self, key: TaskKey, state: State) {
-        let free = self.tasks.get(&key).is_some_and(|e| self.may_run(e));
-        let Some(entry) = self.tasks.get_mut(&key) else {
-            return;
-        };
-        let queue_key = entry.place();
+    pub(super) fn set_state(&mut self, ix: TaskIx, state: State) {
+        self.dequeue(ix);
+        let entry = &mut self.tasks[ix];
         let before = std::mem::replace(&mut entry.state, state);
         match &before {
-            State::Ready => {
-                self.ready.remove(&queue_key);
-            }
             State::Delayed { until } => {
-                self.delayed.remove(&(*until, key));
+                self.delayed.remove(&(*until, ix));
             }
             State::Leased(lease) => {
                 let attempt = AttemptId {
-                    task: key,
+                    task: entry.task.key,
                     number: lease.attempt,
                 };
-                if let Some(worker) = self.workers.get_mut(&lease.worker) {
-                    worker.held.remove(&attempt);
-                }
-            }
-            State::Waiting { .. } | State::Done { .. } | State::Failed | State::Cancelled => {}
-        }
-        match &entry.state {
-            State::Ready if free => {
-                self.ready.insert(queue_key);
-            }
-            State::Delayed { until } => {
-                self.delayed.insert((*until, key));
+                self.workers
+                    .change(&lease.worker, |w| w.held.remove(&attempt));
             }
             State::Waiting { .. }
             | State::Ready
-            | State::Leased(_)
             | State::Done { .. }
             | State::Failed
             | State::Cancelled => {}
         }
+        let mut charge = 0;
+        match &self.tasks[ix].state {
+            State::Delayed { until } => {
+                self.delayed.insert((*until, ix));
+            }
+            State::Leased(lease) => charge = lease.charged,
+            State::Waiting { .. }
+            | State::Ready
+            | State::Done { .. }
+            | State::Failed
+            | State::Cancelled => {}
+        }
+        let entry = &self.tasks[ix];
         let (from, to) = (before.public(), entry.state.public());
-        let ended = entry.state.is_terminal();
-        for sweep in &entry.in_sweeps {
-            if let Some(sweep) = self.sweeps.get_mut(sweep) {
-                *sweep.counts.of(from) -= 1;
-                *sweep.counts.of(to) += 1;
-                if ended {
-                    sweep.ended.push(key);
-                }
+        for claim in &entry.claims {
+            let sweep = &mut self.sweeps[claim.sweep];
+            sweep.count(ix, entry, from, false);
+            sweep.count(ix, entry, to, true);
+            sweep.served += charge;
+            if sweep.all_ended() {
+                self.ending.push(claim.sweep);
+            }
+            if from != to {
+                self.queue.turn(claim.sweep, sweep.turn());
             }
         }
+        self.enqueue(ix);
     }
 }
 

@@ -6,7 +6,8 @@ use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 
-use super::tables::{Aside, State, Worker};
+use super::crew::{Aside, Silence};
+use super::tables::State;
 use super::{Core, Effect, Fact, Now};
 
 /// So many attempts that fail one after the other, at so many tasks, speak
@@ -21,16 +22,16 @@ impl Core {
     pub(super) fn hello(&mut self, now: Now, hello: Hello, session: u64) {
         let id = hello.worker;
         let deadline = now + self.settings.lease;
-        let worker = self
-            .workers
-            .entry(id.clone())
-            .or_insert_with(|| Worker::absent(deadline));
-        worker.session = Some(session);
-        worker.host = hello.host;
-        worker.device = hello.device;
-        worker.slots = hello.slots;
-        worker.draining = false;
-        worker.deadline = deadline;
+        self.workers.enter(&id, deadline);
+        self.workers.change(&id, |worker| {
+            worker.session = Some(session);
+            worker.host = hello.host;
+            worker.device = hello.device;
+            worker.slots = hello.slots;
+            worker.draining = false;
+            worker.deadline = deadline;
+            worker.silence = Silence::None;
+        });
         let holding: BTreeSet<AttemptId> = hello.holding.into_iter().collect();
         // A worker that is welcome knows that what it was not told to drop
         // is its own.
@@ -42,9 +43,10 @@ impl Core {
             store: self.settings.store.clone(),
         };
         self.effects.push(Effect::Send(id.clone(), welcome));
-        let forgotten: Vec<AttemptId> = self.workers[&id]
-            .held
-            .difference(&holding)
+        let held = self.workers.get(&id).map(|worker| &worker.held);
+        let forgotten: Vec<AttemptId> = held
+            .into_iter()
+            .flat_map(|held| held.difference(&holding))
             .copied()
             .collect();
         for attempt in forgotten {
@@ -60,11 +62,14 @@ impl Core {
         draining: bool,
     ) {
         let deadline = now + self.settings.lease;
-        let Some(worker) = self.workers.get_mut(id) else {
+        let renewed = self.workers.change(id, |worker| {
+            worker.deadline = deadline;
+            worker.silence = Silence::None;
+            worker.draining |= draining;
+        });
+        if renewed.is_none() {
             return;
-        };
-        worker.deadline = deadline;
-        worker.draining |= draining;
+        }
         self.drop_foreign(id, holding.iter().copied());
     }
 
@@ -94,10 +99,10 @@ impl Core {
     }
 
     pub(super) fn progress(&mut self, id: &WorkerId, attempt: AttemptId, progress: &Progress) {
-        let Some(entry) = self.tasks.get_mut(&attempt.task) else {
+        let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
-        if let State::Leased(lease) = &mut entry.state
+        if let State::Leased(lease) = &mut self.tasks[ix].state
             && lease.worker == *id
             && lease.attempt == attempt.number
         {
@@ -118,9 +123,7 @@ impl Core {
                     reused: commit.reused,
                 },
             );
-            if let Some(worker) = self.workers.get_mut(id) {
-                worker.failed.clear();
-            }
+            self.workers.change(id, |worker| worker.failed.clear());
             true
         } else {
             // The acknowledgement of a commit may have been lost.
@@ -156,44 +159,45 @@ impl Core {
         if matches!(class, FailureClass::Preempted | FailureClass::Cancelled) {
             return;
         }
-        if let Some(entry) = self.tasks.get_mut(&task) {
-            entry.failed_on.insert(id.clone());
+        if let Some(ix) = self.tasks.find(&task) {
+            self.tasks[ix].trouble().failed_on.insert(id.clone());
         }
-        let others = self
-            .workers
-            .iter()
-            .any(|(other, w)| other != id && w.takes_tasks());
-        let Some(worker) = self.workers.get_mut(id) else {
-            return;
-        };
-        worker.failed.push(task);
-        let tasks = worker.failed.iter().collect::<BTreeSet<_>>().len();
-        let [attempts_most, tasks_most] = FAILS_EVERYTHING;
-        if others && worker.failed.len() >= attempts_most && tasks >= tasks_most {
-            worker.failed.clear();
-            let until = now + SET_ASIDE;
-            worker.aside.get_or_insert(Aside::Failing { until });
+        let others = self.workers.others_take(id);
+        let until = now + SET_ASIDE;
+        let hopeless = self.workers.change(id, |worker| {
+            worker.failed.push(task);
+            let tasks = worker.failed.iter().collect::<BTreeSet<_>>().len();
+            let [attempts_most, tasks_most] = FAILS_EVERYTHING;
+            let all = worker.failed.len() >= attempts_most && tasks >= tasks_most;
+            if others && all {
+                worker.failed.clear();
+                worker.aside.get_or_insert(Aside::Failing { until });
+            }
+            others && all
+        });
+        if hopeless == Some(true) {
+            self.aside.insert((until, id.clone()));
         }
     }
 
     pub(super) fn drain(&mut self, id: &WorkerId, drain: bool) {
-        if let Some(worker) = self.workers.get_mut(id) {
-            worker.aside = drain.then_some(Aside::Drained);
-        }
+        let aside = drain.then_some(Aside::Drained);
+        self.workers.change(id, |worker| worker.aside = aside);
     }
 
     /// A connection broke. Most workers are back within a moment; those that
     /// were killed are not.
     pub(super) fn gone(&mut self, now: Now, id: &WorkerId, session: u64) {
-        let Some(worker) = self.workers.get_mut(id) else {
-            return;
-        };
-        if worker.session != Some(session) {
-            return;
-        }
-        worker.session = None;
-        worker.deadline = worker.deadline.min(now + self.settings.reconnect);
-        if worker.held.is_empty() {
+        let back_by = now + self.settings.reconnect;
+        let idle = self.workers.change(id, |worker| {
+            if worker.session != Some(session) {
+                return false;
+            }
+            worker.session = None;
+            worker.deadline = worker.deadline.min(back_by);
+            worker.held.is_empty()
+        });
+        if idle == Some(true) {
             self.workers.remove(id);
         }
     }
@@ -205,28 +209,37 @@ impl Core {
         if pause > self.settings.heartbeat {
             // The coordinator itself stood still: renewals may be waiting to
             // be read. Nobody loses a lease by that.
-            for worker in self.workers.values_mut() {
+            self.workers.change_all(|worker| {
                 worker.deadline += pause;
+                if worker.silence == Silence::Late {
+                    worker.silence = Silence::None;
+                }
+            });
+        }
+        while let Some(id) = self.workers.alarmed(now) {
+            let over = self.workers.change(&id, |worker| {
+                let over = worker.deadline <= now;
+                worker.silence = if over { Silence::Over } else { Silence::Late };
+                over
+            });
+            if over == Some(true) {
+                self.expire(now, &id);
             }
         }
-        let silent: Vec<WorkerId> = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.deadline <= now)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in silent {
-            self.expire(now, &id);
-        }
-        for worker in self.workers.values_mut() {
-            if matches!(worker.aside, Some(Aside::Failing { until }) if until <= now) {
-                worker.aside = None;
-            }
-        }
-        while let Some((until, key)) = self.delayed.first().copied()
+        while let Some((until, id)) = self.aside.first().cloned()
             && until <= now
         {
-            self.set_state(key, State::Ready);
+            self.aside.pop_first();
+            self.workers.change(&id, |worker| {
+                if worker.aside == Some(Aside::Failing { until }) {
+                    worker.aside = None;
+                }
+            });
+        }
+        while let Some((until, ix)) = self.delayed.first().copied()
+            && until <= now
+        {
+            self.set_state(ix, State::Ready);
         }
     }
 

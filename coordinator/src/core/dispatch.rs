@@ -1,29 +1,39 @@
 //! Ready tasks meet free slots.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
+use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::message::ToWorker;
-use ablate_proto::task::Task;
 
-use super::tables::Worker;
+use super::queue::Place;
+use super::tables::{State, SweepIx, TaskIx};
 use super::{Core, Effect, Fact, Now};
-use crate::policy;
+use crate::policy::{self, Class};
 
 impl Core {
-    /// Gives out ready tasks, the most urgent first, while anybody has room.
+    /// Gives out ready tasks while anybody has room: those of the sweep whose
+    /// turn it is, the longest chain first.
     pub(super) fn dispatch(&mut self, now: Now) {
-        while let Some(&(_, _, key)) = self.ready.first() {
-            let Some(worker) = self.pick_worker(now, key) else {
+        let tasks = self.tasks.len();
+        // What it costs is shared out among the commits in between.
+        if self.ranks_are_stale && (tasks < 20_000 || self.since_ranked > tasks / 16) {
+            self.rank_all();
+        }
+        while !self.queue.is_empty() {
+            let takes = |class| self.workers.has_room(now, self.prefetch(class));
+            let Some((turn, _, ix)) = self.queue.next(takes) else {
                 break;
             };
-            let Some(entry) = self.tasks.get(&key) else {
+            let entry = &self.tasks[ix];
+            let Some(worker) = self.pick_worker(now, ix) else {
                 break;
             };
             let attempt = AttemptId {
-                task: key,
+                task: entry.task.key,
                 number: entry.attempts + 1,
             };
+            self.service.turn(turn);
             self.record(
                 now,
                 Fact::AttemptStarted {
@@ -39,79 +49,129 @@ impl Core {
         if let Some(entry) = self.tasks.get(&attempt.task) {
             let assign = ToWorker::Assign {
                 attempt,
-                task: Box::new(entry.task.clone()),
+                task: entry.task.clone(),
             };
             self.effects.push(Effect::Send(worker.clone(), assign));
         }
     }
 
-    /// The worker with a free slot that has most of the inputs at hand, then
-    /// the least busy one; failing that, one that may queue short tasks.
-    fn pick_worker(&self, now: Now, key: TaskKey) -> Option<WorkerId> {
-        let entry = self.tasks.get(&key)?;
-        let kind = entry.task.spec.kind();
-        let queue = policy::prefetch(self.durations.estimate(kind));
-        let at_hand = |worker: &Worker| {
-            let inputs = entry.task.inputs.iter();
-            inputs.filter(|i| worker.cached.contains(&i.task)).count()
-        };
-        self.workers
-            .iter()
-            // One that misses its heartbeats gets nothing new.
-            .filter(|(_, w)| w.takes_tasks() && w.deadline > now + self.settings.lease / 3)
-            .filter_map(|(id, worker)| {
-                let new = !entry.failed_on.contains(id);
-                let slots = worker.slots as usize;
-                let held = worker.held.len();
-                let room = (slots * (1 + queue)).saturating_sub(held);
-                let free = slots.saturating_sub(held);
-                (room > 0).then_some(((new, free > 0), at_hand(worker), free, room, Reverse(id)))
-            })
-            .max()
-            .map(|(_, _, _, _, Reverse(id))| id.clone())
+    fn prefetch(&self, class: Class) -> usize {
+        policy::prefetch(self.durations.typical(class))
     }
 
-    /// Orders these tasks by the longest chain below each.
-    pub(super) fn rank(&mut self, tasks: &[Task]) {
-        for task in tasks.iter().rev() {
-            self.rank_one(task.key);
-        }
+    fn pick_worker(&self, now: Now, ix: TaskIx) -> Option<WorkerId> {
+        let entry = &self.tasks[ix];
+        let inputs = entry.task.inputs.iter();
+        let homes = inputs.filter_map(|i| self.tasks.get(&i.task)?.home.as_ref());
+        let homes: Vec<&WorkerId> = homes.collect();
+        let avoid = entry.trouble.as_ref().map(|trouble| &trouble.failed_on);
+        let queue = self.prefetch(entry.class);
+        self.workers.pick(now, queue, &homes, avoid)
     }
 
-    /// Ranks everything that is still to run, after an estimate changed.
-    pub(super) fn rank_all(&mut self) {
-        let mut open: Vec<(u64, TaskKey)> = self
-            .tasks
-            .iter()
-            .filter(|(_, e)| !e.state.is_terminal())
-            .map(|(key, e)| (e.order, *key))
-            .collect();
-        // Parents were submitted before their children.
-        open.sort_unstable_by_key(|(order, _)| Reverse(*order));
-        for (_, key) in open {
-            self.rank_one(key);
-        }
+    fn place(&self, ix: TaskIx) -> Place {
+        (Reverse(self.tasks[ix].rank), ix)
     }
 
-    fn rank_one(&mut self, key: TaskKey) {
-        let Some(entry) = self.tasks.get(&key) else {
+    /// Puts a ready task in the queue of every sweep that wants it and is not
+    /// held.
+    pub(super) fn enqueue(&mut self, ix: TaskIx) {
+        let entry = &self.tasks[ix];
+        if entry.state != State::Ready || self.queue_is_off {
             return;
-        };
-        let below = entry
-            .children
-            .iter()
-            .filter_map(|child| self.tasks.get(child))
-            .filter(|child| !child.state.is_terminal())
-            .map(|child| child.rank)
-            .max()
-            .unwrap_or(0);
-        let own = policy::weight(self.durations.estimate(entry.task.spec.kind()));
-        let (order, before, rank) = (entry.order, entry.rank, below.saturating_add(own));
-        if self.ready.remove(&(Reverse(before), order, key)) {
-            self.ready.insert((Reverse(rank), order, key));
         }
-        if let Some(entry) = self.tasks.get_mut(&key) {
-            entry.rank = rank;
+        let (class, place) = (entry.class, self.place(ix));
+        for claim in entry.claims.clone() {
+            if claim.wants && self.sweeps[claim.sweep].held.is_none() {
+                self.arrive(claim.sweep);
+                let turn = self.sweeps[claim.sweep].turn();
+                self.queue.insert(class, claim.sweep, turn, place);
+            }
         }
+    }
+
+    /// Takes a task out of all queues. To be called before anything that its
+    /// place in them depends on changes.
+    pub(super) fn dequeue(&mut self, ix: TaskIx) {
+        let entry = &self.tasks[ix];
+        if entry.state != State::Ready || self.queue_is_off {
+            return;
+        }
+        let place = self.place(ix);
+        for sweep in entry.in_sweeps() {
+            self.queue.remove(entry.class, sweep, place);
+        }
+    }
+
+    /// A sweep that had nothing to run is served from where the others are.
+    fn arrive(&mut self, ix: SweepIx) {
+        let sweep = &mut self.sweeps[ix];
+        if sweep.counts.running == 0 && !self.queue.has(ix) {
+            sweep.served = sweep.served.max(self.service.start(sweep.priority));
+        }
+    }
+
+    /// Puts all ready tasks of a sweep in its queue, which is cheaper at once
+    /// than one by one.
+    pub(super) fn queue_sweep(&mut self, at: SweepIx) {
+        if self.queue_is_off || self.sweeps[at].held.is_some() {
+            return;
+        }
+        let mut places: BTreeMap<Class, Vec<Place>> = BTreeMap::new();
+        for ix in &self.sweeps[at].tasks {
+            let entry = &self.tasks[*ix];
+            if entry.state == State::Ready && entry.wanted_by().any(|sweep| sweep == at) {
+                let of = places.entry(entry.class).or_default();
+                of.push((Reverse(entry.rank), *ix));
+            }
+        }
+        for (class, places) in places {
+            self.arrive(at);
+            let turn = self.sweeps[at].turn();
+            self.queue.extend(class, at, turn, places);
+        }
+    }
+
+    /// Orders these tasks, parents before children, by the longest chain
+    /// below each. They must not be in the queue.
+    pub(super) fn rank(&mut self, tasks: &[TaskIx]) {
+        for ix in tasks.iter().rev() {
+            self.tasks[*ix].rank = self.rank_of(*ix);
+        }
+    }
+
+    /// Ranks everything that is still to run, after an estimate changed, and
+    /// makes the queues anew.
+    pub(super) fn rank_all(&mut self) {
+        self.ranks_are_stale = false;
+        self.since_ranked = 0;
+        for ix in self.tasks.places().rev() {
+            if !self.tasks[ix].state.is_terminal() {
+                self.tasks[ix].rank = self.rank_of(ix);
+            }
+        }
+        self.queue_is_off = false;
+        for at in self.sweeps.places() {
+            // What waits keeps its turn.
+            let served = self.sweeps[at].served;
+            let waited = self.queue.has(at);
+            self.queue.leave(at);
+            self.queue_sweep(at);
+            if waited {
+                self.sweeps[at].served = served;
+                self.queue.turn(at, self.sweeps[at].turn());
+            }
+        }
+    }
+
+    fn rank_of(&self, ix: TaskIx) -> u64 {
+        let entry = &self.tasks[ix];
+        let open = entry.children.iter().map(|child| &self.tasks[*child]);
+        let open = open.filter(|child| !child.state.is_terminal());
+        let below = open.map(|child| child.rank).max().unwrap_or(0);
+        let own = self
+            .durations
+            .estimate(entry.class, f64::from(entry.task.work));
+        below.saturating_add(policy::weight(own.map(|(seconds, _)| seconds)))
     }
 }

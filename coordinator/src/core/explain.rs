@@ -1,28 +1,33 @@
 //! Why a task is where it is, in sentences.
 
+use std::cmp::Reverse;
+
 use ablate_proto::id::TaskKey;
 use ablate_proto::status::Explanation;
 
-use super::tables::{Aside, State, TaskEntry, Worker};
+use super::crew::{Aside, Worker};
+use super::tables::{State, TaskIx};
 use super::{Core, Now};
 
 impl Core {
     /// The tasks whose keys begin so, at most `most` of them.
     pub fn tasks_with(&self, prefix: &str, most: usize) -> Vec<TaskKey> {
-        let begins = |key: &&TaskKey| key.to_string().starts_with(prefix);
-        let mut keys: Vec<_> = self.tasks.keys().filter(begins).copied().collect();
+        let keys = self.tasks.iter().map(|(_, entry)| entry.task.key);
+        let mut keys: Vec<_> = keys.filter(|k| k.to_string().starts_with(prefix)).collect();
         keys.sort_unstable();
         keys.truncate(most);
         keys
     }
 
     pub fn explain(&self, now: Now, key: TaskKey) -> Option<Explanation> {
-        let entry = self.tasks.get(&key)?;
-        let mut because = vec![self.because(now, entry)];
-        if let (Some(failure), false) = (&entry.last_failure, entry.state.is_terminal()) {
+        let ix = self.tasks.find(&key)?;
+        let entry = &self.tasks[ix];
+        let mut because = vec![self.because(now, ix)];
+        if let (Some(failure), false) = (entry.last_failure(), entry.state.is_terminal()) {
             because.push(format!("its last attempt ended so: {failure}"));
         }
-        for (class, count) in &entry.failures {
+        let failures = entry.trouble.iter().flat_map(|trouble| &trouble.failures);
+        for (class, count) in failures {
             let times = if *count == 1 { "time" } else { "times" };
             let allowed = class.attempts_allowed().map_or_else(
                 || "any number is allowed".to_owned(),
@@ -32,15 +37,19 @@ impl Core {
         }
         Some(Explanation {
             task: key,
-            label: entry.task.label.clone(),
+            label: entry.task.label.to_string(),
             state: entry.state.public(),
             attempt: entry.attempts,
-            sweeps: entry.in_sweeps.iter().cloned().collect(),
+            sweeps: entry
+                .in_sweeps()
+                .map(|at| self.sweeps[at].id.clone())
+                .collect(),
             because,
         })
     }
 
-    fn because(&self, now: Now, entry: &TaskEntry) -> String {
+    fn because(&self, now: Now, ix: TaskIx) -> String {
+        let entry = &self.tasks[ix];
         match &entry.state {
             State::Waiting { .. } => {
                 let open = entry.task.inputs.iter().filter_map(|input| {
@@ -52,7 +61,7 @@ impl Core {
                 });
                 format!("it waits for {}", open.collect::<Vec<_>>().join(", "))
             }
-            State::Ready => self.why_not_leased(now, entry),
+            State::Ready => self.why_not_leased(now, ix),
             State::Delayed { until } => {
                 let left = until.saturating_sub(now).as_secs_f64();
                 format!("it is tried again in {left:.0} s")
@@ -63,18 +72,20 @@ impl Core {
                 format!("worker {worker} has it since {since:.0} s, at step {step} of {total}")
             }
             State::Done { seconds, .. } => format!("it was done in {seconds:.1} s"),
-            State::Failed | State::Cancelled => match &entry.last_failure {
+            State::Failed | State::Cancelled => match entry.last_failure() {
                 Some(failure) => failure.to_string(),
                 None => "no sweep wants it any more".to_owned(),
             },
         }
     }
 
-    fn why_not_leased(&self, now: Now, entry: &TaskEntry) -> String {
+    fn why_not_leased(&self, now: Now, ix: TaskIx) -> String {
+        let entry = &self.tasks[ix];
         if !self.may_run(entry) {
-            let holds = entry.wanted_by.iter().filter_map(|id| {
-                let hold = self.sweeps.get(id)?.held.as_ref()?;
-                Some(format!("`{id}`: {}", hold.why))
+            let holds = entry.wanted_by().filter_map(|at| {
+                let sweep = &self.sweeps[at];
+                let hold = sweep.held.as_ref()?;
+                Some(format!("`{}`: {}", sweep.id, hold.why))
             });
             let holds: Vec<_> = holds.collect();
             return format!("its sweep is held: {}", holds.join("; "));
@@ -88,8 +99,11 @@ impl Core {
             Some(format!("{id} ({why})"))
         });
         let aside: Vec<_> = aside.collect();
-        let before = self.ready.range(..entry.place()).count();
-        let mut sentence = format!("all slots are taken, and {before} tasks are before it");
+        let place = (Reverse(entry.rank), ix);
+        let before = entry.wanted_by().map(|at| self.queue.before(at, place));
+        let before = before.min().unwrap_or(0);
+        let mut sentence =
+            format!("all slots are taken, and {before} tasks of its sweep are before it");
         if !aside.is_empty() {
             sentence += &format!("; set aside: {}", aside.join(", "));
         }

@@ -6,7 +6,7 @@ use ablate_proto::failure::Failure;
 use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::status::Hold;
 
-use super::tables::{End, State, TaskEntry};
+use super::tables::{End, State, Sweep, TaskEntry, TaskIx};
 use super::{Core, Effect, Fact, Now};
 
 /// So many tasks that failed the same way are no accident.
@@ -17,7 +17,7 @@ const FINGERPRINT: usize = 160;
 
 impl Core {
     pub(super) fn hold(&mut self, now: Now, sweep: SweepId, hold: Hold) {
-        let open = |s: &super::tables::Sweep| s.held.is_none() && !s.all_ended();
+        let open = |s: &Sweep| s.held.is_none() && !s.all_ended();
         if self.sweeps.get(&sweep).is_some_and(open) {
             self.record(now, Fact::SweepHeld { sweep, hold });
         }
@@ -30,55 +30,32 @@ impl Core {
     }
 
     pub(super) fn apply_hold(&mut self, id: &SweepId, hold: &Hold) {
-        if let Some(sweep) = self.sweeps.get_mut(id) {
-            sweep.held = Some(hold.clone());
+        if let Some(at) = self.sweeps.find(id) {
+            self.queue.leave(at);
+            self.sweeps[at].held = Some(hold.clone());
         }
-        self.requeue_all(id);
     }
 
     pub(super) fn apply_release(&mut self, id: &SweepId) {
-        if let Some(sweep) = self.sweeps.get_mut(id) {
+        if let Some(at) = self.sweeps.find(id) {
+            let sweep = &mut self.sweeps[at];
             sweep.held = None;
             sweep.same.clear();
+            self.queue_sweep(at);
         }
-        self.requeue_all(id);
     }
 
     /// Whether a sweep that wants the task is not held.
     pub(super) fn may_run(&self, entry: &TaskEntry) -> bool {
-        let free = |id: &SweepId| self.sweeps.get(id).is_none_or(|s| s.held.is_none());
-        entry.wanted_by.iter().any(free)
-    }
-
-    pub(super) fn requeue_all(&mut self, id: &SweepId) {
-        let keys = self.sweeps.get(id).map(|sweep| sweep.tasks.clone());
-        for key in keys.unwrap_or_default() {
-            self.requeue(key);
-        }
-    }
-
-    /// Puts a ready task in the queue or takes it out, as its sweeps have it.
-    pub(super) fn requeue(&mut self, key: TaskKey) {
-        let Some(entry) = self.tasks.get(&key) else {
-            return;
-        };
-        let place = entry.place();
-        if entry.state == State::Ready && self.may_run(entry) {
-            self.ready.insert(place);
-        } else {
-            self.ready.remove(&place);
-        }
+        let mut wanted = entry.wanted_by();
+        wanted.any(|sweep| self.sweeps[sweep].held.is_none())
     }
 
     /// Counts a task that was given up, in all that contain it.
-    pub(super) fn count_failure(&mut self, key: TaskKey, failure: &Failure) {
-        let Some(entry) = self.tasks.get(&key) else {
-            return;
-        };
-        for id in &entry.in_sweeps {
-            if let Some(sweep) = self.sweeps.get_mut(id) {
-                *sweep.same.entry(fingerprint(failure)).or_insert(0) += 1;
-            }
+    pub(super) fn count_failure(&mut self, ix: TaskIx, failure: &Failure) {
+        for sweep in self.tasks[ix].in_sweeps() {
+            let same = &mut self.sweeps[sweep].same;
+            *same.entry(fingerprint(failure)).or_insert(0) += 1;
         }
     }
 
@@ -88,13 +65,14 @@ impl Core {
         let Some(entry) = self.tasks.get(&key) else {
             return;
         };
-        let (State::Failed, Some(failure)) = (&entry.state, entry.last_failure.clone()) else {
+        let (State::Failed, Some(failure)) = (&entry.state, entry.last_failure().cloned()) else {
             return;
         };
         let print = fingerprint(&failure);
-        for id in entry.wanted_by.clone() {
-            let same = self.sweeps.get(&id).and_then(|s| s.same.get(&print));
-            let same = same.copied().unwrap_or_default();
+        for at in entry.wanted_by().collect::<Vec<_>>() {
+            let sweep = &self.sweeps[at];
+            let same = sweep.same.get(&print).copied().unwrap_or_default();
+            let id = sweep.id.clone();
             if same >= SAME_FAILURES {
                 let why = format!("{same} tasks failed the same way: {failure}");
                 let person = false;
@@ -106,49 +84,50 @@ impl Core {
     /// Failed tasks, or those of one class, get another chance, and with them
     /// what waited for them.
     pub(super) fn retry(&mut self, now: Now, sweep: SweepId, class: Option<super::FailureClass>) {
-        let failed = |s: &super::tables::Sweep| s.counts.failed + s.counts.cancelled > 0;
+        let failed = |s: &Sweep| s.counts.failed + s.counts.cancelled > 0;
         if self.sweeps.get(&sweep).is_some_and(failed) {
             self.record(now, Fact::SweepRetried { sweep, class });
         }
     }
 
     pub(super) fn apply_retry(&mut self, id: &SweepId, class: Option<super::FailureClass>) {
-        let Some(sweep) = self.sweeps.get_mut(id) else {
+        let Some(at) = self.sweeps.find(id) else {
             return;
         };
+        self.queue.leave(at);
+        let sweep = &mut self.sweeps[at];
         sweep.cancelled = false;
         sweep.end = End::NotYet;
         sweep.same.clear();
-        let keys = sweep.tasks.clone();
         let mut revived = Vec::new();
         // Parents come before their children.
-        for key in &keys {
+        for ix in sweep.tasks.clone() {
             // It may have been cancelled: it wants all of its tasks again.
-            if let Some(entry) = self.tasks.get_mut(key) {
-                entry.wanted_by.insert(id.clone());
-            }
-            if let Some(entry) = self.tasks.get(key)
-                && self.deserves_retry(entry, class)
-            {
-                let task = entry.task.clone();
-                self.adopt(id, &task);
-                revived.push(task);
+            let entry = &mut self.tasks[ix];
+            entry.claim(at);
+            let task = entry.task.clone();
+            if self.deserves_retry(ix, class) {
+                self.adopt(at, &task);
+                revived.push(ix);
             }
         }
         self.rank(&revived);
-        let tasks = &self.tasks;
-        if let Some(sweep) = self.sweeps.get_mut(id) {
-            let ended = |key: &TaskKey| tasks.get(key).is_some_and(|e| e.state.is_terminal());
-            sweep.ended.retain(ended);
+        for ix in revived {
+            self.enqueue(ix);
         }
-        self.requeue_all(id);
+        let tasks = &self.tasks;
+        let sweep = &mut self.sweeps[at];
+        sweep.ended.retain(|ix| tasks[*ix].state.is_terminal());
+        self.queue_sweep(at);
+        self.ending.push(at);
         self.effects.push(Effect::ForgetOutcome(id.clone()));
     }
 
-    fn deserves_retry(&self, entry: &TaskEntry, class: Option<super::FailureClass>) -> bool {
+    fn deserves_retry(&self, ix: TaskIx, class: Option<super::FailureClass>) -> bool {
+        let entry = &self.tasks[ix];
         match entry.state {
             State::Failed => {
-                let last = entry.last_failure.as_ref().map(|f| f.class);
+                let last = entry.last_failure().map(|f| f.class);
                 class.is_none() || class == last
             }
             State::Cancelled => entry.task.inputs.iter().all(|input| {

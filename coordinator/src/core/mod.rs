@@ -8,20 +8,22 @@
 
 mod apply;
 mod attempts;
+mod crew;
 mod dispatch;
 mod explain;
 mod fact;
 mod holds;
+mod queue;
 mod settings;
 mod sweeps;
 mod tables;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ablate_proto::failure::{Failure, FailureClass};
-use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
+use ablate_proto::id::{AttemptId, SweepId, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 use ablate_proto::status::Hold;
 
@@ -29,8 +31,10 @@ pub use fact::{Fact, Submission};
 pub use settings::CoreSettings;
 pub use view::Rows;
 
-use crate::policy::Durations;
-use tables::{Sweep, TaskEntry, Worker};
+use crate::policy::{Durations, Service};
+use crew::Crew;
+use queue::Queue;
+use tables::{SweepIx, Sweeps, TaskIx, Tasks};
 
 /// Monotonic time since the coordinator started.
 pub type Now = Duration;
@@ -42,6 +46,8 @@ pub enum Event {
     Cancel(SweepId),
     Hold(SweepId, Hold),
     Release(SweepId),
+    /// A sweep goes before others, or after them.
+    Prioritise(SweepId, i64),
     /// Failed tasks get another chance: all, or those of a class.
     Retry(SweepId, Option<FailureClass>),
     /// A worker gets nothing new any more, or does again.
@@ -106,15 +112,25 @@ pub struct Refusals {
 #[derive(Debug)]
 pub struct Core {
     settings: CoreSettings,
-    tasks: HashMap<TaskKey, TaskEntry>,
-    sweeps: BTreeMap<SweepId, Sweep>,
-    workers: BTreeMap<WorkerId, Worker>,
-    /// Tasks that could run now, the most urgent first.
-    ready: BTreeSet<(std::cmp::Reverse<u64>, u64, TaskKey)>,
+    tasks: Tasks,
+    sweeps: Sweeps,
+    workers: Crew,
+    /// Tasks that could run now.
+    queue: Queue,
+    /// The queue is made at the end, while facts are replayed.
+    queue_is_off: bool,
+    service: Service,
     /// Tasks that wait before they are tried again.
-    delayed: BTreeSet<(Now, TaskKey)>,
+    delayed: BTreeSet<(Now, TaskIx)>,
+    /// Workers that are set aside for failing, and until when.
+    aside: BTreeSet<(Now, WorkerId)>,
+    /// Sweeps that may have ended.
+    ending: Vec<SweepIx>,
     durations: Durations,
-    next_order: u64,
+    /// An estimate has moved since tasks were ranked.
+    ranks_are_stale: bool,
+    /// Commits since then.
+    since_ranked: usize,
     last_tick: Now,
     refusals: Refusals,
     effects: Vec<Effect>,
@@ -123,14 +139,19 @@ pub struct Core {
 impl Core {
     pub fn new(settings: CoreSettings) -> Self {
         Self {
+            workers: Crew::new(settings.lease / 3),
             settings,
-            tasks: HashMap::new(),
-            sweeps: BTreeMap::new(),
-            workers: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            tasks: Tasks::default(),
+            sweeps: Sweeps::default(),
+            queue: Queue::default(),
+            queue_is_off: false,
+            service: Service::default(),
             delayed: BTreeSet::new(),
+            aside: BTreeSet::new(),
+            ending: Vec::new(),
             durations: Durations::default(),
-            next_order: 0,
+            ranks_are_stale: false,
+            since_ranked: 0,
             last_tick: Now::ZERO,
             refusals: Refusals::default(),
             effects: Vec::new(),
@@ -141,14 +162,15 @@ impl Core {
     /// time to be claimed by the workers that hold them.
     pub fn recover(settings: CoreSettings, facts: impl IntoIterator<Item = Fact>) -> Self {
         let mut core = Self::new(settings);
+        core.queue_is_off = true;
         for fact in facts {
             core.apply(Now::ZERO, &fact);
             core.effects.clear();
         }
+        core.rank_all();
+        core.ending = core.sweeps.places().collect();
         let claim_until = core.settings.reclaim();
-        for worker in core.workers.values_mut() {
-            worker.deadline = claim_until;
-        }
+        core.workers.change_all(|w| w.deadline = claim_until);
         // It may have been killed before it could.
         let open = core.sweeps.iter().filter(|(_, s)| !s.all_ended());
         let forget = open.map(|(id, _)| Effect::ForgetOutcome(id.clone()));
@@ -163,6 +185,7 @@ impl Core {
             Event::Cancel(sweep) => self.cancel(now, sweep),
             Event::Hold(sweep, hold) => self.hold(now, sweep, hold),
             Event::Release(sweep) => self.release(now, sweep),
+            Event::Prioritise(sweep, priority) => self.prioritise(now, sweep, priority),
             Event::Retry(sweep, class) => self.retry(now, sweep, class),
             Event::Drain { worker, drain } => self.drain(&worker, drain),
             Event::Hello { hello, session } => self.hello(now, hello, session),

@@ -19,7 +19,7 @@ impl Default for CoreSettings {
         Self {
             lease: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
-            reconnect: Duration::from_secs(1),
+            reconnect: Duration::from_millis(750),
             store: String::new(),
         }
     }

@@ -1,12 +1,15 @@
 //! Sweeps come, grow, are cancelled, and end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use ablate_proto::id::{SweepId, TaskKey};
-use ablate_proto::task::Task;
+use ablate_proto::task::SealedTask;
+use smallvec::smallvec;
 
-use super::tables::{Counts, End, State, Sweep, TaskEntry};
+use super::tables::{Claim, End, State, Sweep, SweepIx, TaskEntry, TaskIx};
 use super::{Core, Effect, Fact, Now, Submission};
+use crate::policy::Class;
 
 impl Core {
     pub(super) fn submit(&mut self, now: Now, submission: Submission) {
@@ -19,122 +22,170 @@ impl Core {
         }
     }
 
+    pub(super) fn prioritise(&mut self, now: Now, sweep: SweepId, priority: i64) {
+        let other = |s: &Sweep| s.priority != priority;
+        if self.sweeps.get(&sweep).is_some_and(other) {
+            self.record(now, Fact::SweepPrioritised { sweep, priority });
+        }
+    }
+
     pub(super) fn apply_submission(&mut self, submission: &Submission) {
-        let id = &submission.sweep;
-        let wanted: BTreeSet<TaskKey> = submission.tasks.iter().map(|t| t.key).collect();
-        let before = self.sweeps.remove(id);
-        let before = before.map(|sweep| sweep.tasks).unwrap_or_default();
-        for key in before.iter().copied() {
-            if let Some(entry) = self.tasks.get_mut(&key) {
-                entry.in_sweeps.remove(id);
-                entry.wanted_by.remove(id);
-            }
-            if !wanted.contains(&key) {
-                self.cancel_unwanted(key);
-            }
-        }
-        let mut sweep = Sweep {
-            points: submission.points,
-            stages_naive: submission.stages_naive,
-            tasks: Vec::with_capacity(submission.tasks.len()),
-            counts: Counts::default(),
-            ended: Vec::new(),
-            reused: 0,
-            cancelled: false,
-            held: None,
-            same: BTreeMap::new(),
-            end: End::NotYet,
-        };
         for task in &submission.tasks {
-            sweep.tasks.push(task.key);
-            self.adopt(id, task);
-            let state = &self.tasks[&task.key].state;
-            *sweep.counts.of(state.public()) += 1;
-            sweep.reused += u64::from(matches!(state, State::Done { .. }));
+            self.doubt(task);
         }
-        self.sweeps.insert(id.clone(), sweep);
-        self.rank(&submission.tasks);
-        for key in before {
-            self.requeue(key);
+        let at = self.sweeps.enter(&submission.sweep);
+        self.queue.leave(at);
+        let id = submission.sweep.clone();
+        let before = std::mem::replace(&mut self.sweeps[at], Sweep::new(id));
+        self.release_claims(at, &before.tasks, submission);
+        let mut tasks = Vec::with_capacity(submission.tasks.len());
+        self.tasks.reserve(submission.tasks.len());
+        for task in &submission.tasks {
+            tasks.push(self.adopt(at, task));
         }
-        self.requeue_all(id);
-        self.effects.push(Effect::ForgetOutcome(id.clone()));
+        self.rank(&tasks);
+        let sweep = &mut self.sweeps[at];
+        sweep.points = submission.points;
+        sweep.stages_naive = submission.stages_naive;
+        sweep.priority = submission.priority;
+        sweep.served = before.served;
+        for ix in &tasks {
+            let entry = &self.tasks[*ix];
+            sweep.count(*ix, entry, entry.state.public(), true);
+        }
+        // Those that were done before have not ended in this sweep.
+        sweep.reused = sweep.counts.done;
+        sweep.ended.clear();
+        for ix in &tasks {
+            if self.tasks[*ix].claims.len() > 1 {
+                self.enqueue(*ix);
+            }
+        }
+        self.sweeps[at].tasks = tasks;
+        self.queue_sweep(at);
+        self.ending.push(at);
+        let id = submission.sweep.clone();
+        self.effects.push(Effect::ForgetOutcome(id));
+    }
+
+    /// A sweep is submitted anew: its tasks are others' alone, and those that
+    /// nobody wants any more end.
+    fn release_claims(&mut self, at: SweepIx, tasks: &[TaskIx], submission: &Submission) {
+        if tasks.is_empty() {
+            return;
+        }
+        let wanted: HashSet<TaskKey> = submission.tasks.iter().map(|t| t.key).collect();
+        for ix in tasks {
+            let entry = &mut self.tasks[*ix];
+            entry.claims.retain(|claim| claim.sweep != at);
+            if !wanted.contains(&entry.task.key) {
+                self.cancel_unwanted(*ix);
+            }
+        }
+    }
+
+    /// The result of a task that no sweep named for a while may have been
+    /// removed since: it is not done until a worker has found it.
+    fn doubt(&mut self, task: &SealedTask) {
+        let Some(ix) = self.tasks.find(&task.key) else {
+            return;
+        };
+        let entry = &self.tasks[ix];
+        if entry.claims.is_empty() && matches!(entry.state, State::Done { .. }) {
+            let fresh = self.fresh(task);
+            self.set_state(ix, fresh);
+        }
+    }
+
+    /// Where a task stands that was not tried yet.
+    fn fresh(&self, task: &SealedTask) -> State {
+        let inputs = task.inputs.iter().map(|input| self.tasks.get(&input.task));
+        let open = inputs.filter(|p| !p.is_some_and(|p| matches!(p.state, State::Done { .. })));
+        match u32::try_from(open.count()).unwrap_or(u32::MAX) {
+            0 => State::Ready,
+            missing => State::Waiting { missing },
+        }
     }
 
     /// Adds a task, or another claim on one that is known. What failed or
-    /// was cancelled before gets another chance.
-    pub(super) fn adopt(&mut self, sweep: &SweepId, task: &Task) {
-        let missing = task
-            .inputs
-            .iter()
-            .filter(|input| {
-                let parent = self.tasks.get(&input.task).map(|e| &e.state);
-                !matches!(parent, Some(State::Done { .. }))
-            })
-            .count();
-        let fresh = match missing {
-            0 => State::Ready,
-            missing => State::Waiting { missing },
-        };
-        if let Some(entry) = self.tasks.get_mut(&task.key) {
-            if !matches!(entry.state, State::Done { .. }) {
-                entry.failures.clear();
+    /// was cancelled before gets another chance. The task is in no queue
+    /// afterwards.
+    pub(super) fn adopt(&mut self, sweep: SweepIx, task: &Arc<SealedTask>) -> TaskIx {
+        let fresh = self.fresh(task);
+        if let Some(ix) = self.tasks.find(&task.key) {
+            self.dequeue(ix);
+            let entry = &mut self.tasks[ix];
+            let over = matches!(entry.state, State::Failed | State::Cancelled);
+            let done = matches!(entry.state, State::Done { .. });
+            if let Some(trouble) = &mut entry.trouble {
+                if !done {
+                    trouble.failures.clear();
+                }
+                if over {
+                    trouble.last = None;
+                }
             }
-            if matches!(entry.state, State::Failed | State::Cancelled) {
-                entry.last_failure = None;
-                self.set_state(task.key, fresh);
+            if over {
+                self.set_state(ix, fresh);
+                self.dequeue(ix);
             }
-            if let Some(entry) = self.tasks.get_mut(&task.key) {
-                entry.in_sweeps.insert(sweep.clone());
-                entry.wanted_by.insert(sweep.clone());
-            }
-            return;
+            self.tasks[ix].claim(sweep);
+            return ix;
         }
+        let ix = self.tasks.next();
         for input in &task.inputs {
-            if let Some(parent) = self.tasks.get_mut(&input.task) {
-                parent.children.push(task.key);
+            if let Some(parent) = self.tasks.find(&input.task) {
+                self.tasks[parent].children.push(ix);
             }
         }
-        let claim = BTreeSet::from([sweep.clone()]);
-        let entry = TaskEntry {
+        self.tasks.push(TaskEntry {
             task: task.clone(),
-            state: State::Waiting { missing },
+            class: Class::of(task),
+            state: fresh,
             attempts: 0,
-            failures: BTreeMap::new(),
-            last_failure: None,
-            children: Vec::new(),
-            in_sweeps: claim.clone(),
-            wanted_by: claim,
             rank: 0,
-            order: self.next_order,
-            failed_on: BTreeSet::new(),
-        };
-        self.next_order += 1;
-        self.tasks.insert(task.key, entry);
-        self.set_state(task.key, fresh);
+            children: smallvec![],
+            claims: smallvec![Claim { sweep, wants: true }],
+            home: None,
+            trouble: None,
+        })
     }
 
     pub(super) fn apply_cancellation(&mut self, id: &SweepId) {
-        let Some(sweep) = self.sweeps.get_mut(id) else {
+        let Some(at) = self.sweeps.find(id) else {
             return;
         };
+        self.queue.leave(at);
+        let sweep = &mut self.sweeps[at];
         sweep.cancelled = true;
-        for key in sweep.tasks.clone() {
-            if let Some(entry) = self.tasks.get_mut(&key) {
-                entry.wanted_by.remove(id);
+        for ix in sweep.tasks.clone() {
+            let claims = self.tasks[ix].claims.iter_mut();
+            for claim in claims.filter(|claim| claim.sweep == at) {
+                claim.wants = false;
             }
-            self.cancel_unwanted(key);
-            self.requeue(key);
+            self.cancel_unwanted(ix);
         }
+        self.ending.push(at);
+    }
+
+    pub(super) fn apply_priority(&mut self, id: &SweepId, priority: i64) {
+        let Some(at) = self.sweeps.find(id) else {
+            return;
+        };
+        let sweep = &mut self.sweeps[at];
+        sweep.priority = priority;
+        sweep.served = sweep.served.max(self.service.start(priority));
+        self.queue.turn(at, sweep.turn());
     }
 
     /// Sweeps whose last task has ended get their outcome stored, and count
     /// as ended once it is.
     pub(super) fn end_sweeps(&mut self) {
-        for (id, sweep) in &mut self.sweeps {
+        for at in std::mem::take(&mut self.ending) {
+            let sweep = &mut self.sweeps[at];
             if sweep.end == End::NotYet && sweep.all_ended() {
                 sweep.end = End::Storing;
-                self.effects.push(Effect::StoreOutcome(id.clone()));
+                self.effects.push(Effect::StoreOutcome(sweep.id.clone()));
             }
         }
     }

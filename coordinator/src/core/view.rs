@@ -1,11 +1,11 @@
 //! What can be asked about the state.
 
-use ablate_proto::id::{SweepId, TaskKey, WorkerId};
+use ablate_proto::id::{SweepId, WorkerId};
 use ablate_proto::status::{
     ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
 };
 
-use super::tables::{End, State, Sweep, TaskEntry};
+use super::tables::{End, State, Sweep, SweepIx, TaskEntry, TaskIx};
 use super::{Core, Now};
 use crate::policy;
 
@@ -21,8 +21,10 @@ pub enum Rows {
 
 impl Core {
     pub fn sweep_status(&self, now: Now, id: &SweepId, rows: Rows) -> Option<SweepStatus> {
-        let sweep = self.sweeps.get(id)?;
+        let at = self.sweeps.find(id)?;
+        let sweep = &self.sweeps[at];
         let counts = sweep.counts;
+        let eta = self.eta(now, at);
         Some(SweepStatus {
             sweep: id.clone(),
             state: sweep.state(),
@@ -34,28 +36,23 @@ impl Core {
             running: counts.running,
             reused: sweep.reused,
             held: sweep.held.clone(),
-            eta_seconds: self.eta(now, sweep),
-            rows: self.rows(now, id, sweep, rows),
+            priority: sweep.priority,
+            eta_seconds: eta.map(|eta| eta.seconds),
+            eta_range: eta.map(|eta| (eta.low, eta.high)),
+            rows: self.rows(now, sweep, rows),
         })
     }
 
-    fn rows(&self, now: Now, id: &SweepId, sweep: &Sweep, rows: Rows) -> Vec<TaskStatus> {
-        let list = |keys: &mut dyn Iterator<Item = &TaskKey>| {
-            let entries = keys.filter_map(|key| self.tasks.get(key));
-            entries.map(|entry| row(now, entry)).collect()
+    fn rows(&self, now: Now, sweep: &Sweep, rows: Rows) -> Vec<TaskStatus> {
+        let list = |places: &mut dyn Iterator<Item = &TaskIx>| {
+            places.map(|ix| row(now, &self.tasks[*ix])).collect()
         };
         match rows {
             Rows::None => Vec::new(),
             Rows::All => list(&mut sweep.tasks.iter()),
             Rows::Since(seen) => {
-                let held = self.workers.values().flat_map(|w| &w.held);
-                let mut running: Vec<TaskKey> = held.map(|attempt| attempt.task).collect();
-                running.retain(|key| {
-                    let entry = self.tasks.get(key);
-                    entry.is_some_and(|e| e.in_sweeps.contains(id))
-                });
                 let ended = sweep.ended.iter().skip(seen);
-                list(&mut running.iter().chain(ended))
+                list(&mut sweep.running.iter().chain(ended))
             }
         }
     }
@@ -82,6 +79,7 @@ impl Core {
             workers: workers
                 .filter_map(|id| self.worker_status(now, id))
                 .collect(),
+            refused: self.refusals.stale,
         }
     }
 
@@ -110,56 +108,77 @@ impl Core {
     }
 
     pub fn has_sweep(&self, id: &SweepId) -> bool {
-        self.sweeps.contains_key(id)
+        self.sweeps.get(id).is_some()
     }
 
     pub fn task_count(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Seconds until a sweep ends: what its open tasks are expected to take,
-    /// over all slots, and no less than its longest chain. Kinds that were
-    /// never measured count as [`policy::weight`] has it. `None` while nothing
-    /// was measured at all, or nobody works.
-    fn eta(&self, now: Now, sweep: &Sweep) -> Option<f64> {
-        let slots: u32 = self
-            .workers
-            .values()
-            .filter(|w| w.takes_tasks())
-            .map(|w| w.slots)
-            .sum();
+    /// When a sweep ends: its open work over all slots, and no sooner than
+    /// its longest chain. Kinds that were never measured count as
+    /// [`policy::weight`] has it. `None` while nothing was measured at all, or
+    /// nobody works.
+    ///
+    /// However tasks are ordered, work over slots plus what of the longest
+    /// chain is not among it is the most it takes (Graham, 1969); both ends
+    /// are moved by as much as durations were found to be off.
+    fn eta(&self, now: Now, at: SweepIx) -> Option<Eta> {
+        let sweep = &self.sweeps[at];
+        let takers = self.workers.values().filter(|w| w.takes_tasks());
+        let slots: u32 = takers.map(|w| w.slots).sum();
         if sweep.all_ended() {
-            return Some(0.0);
+            return Some(Eta::default());
         }
         if slots == 0 {
             return None;
         }
-        let (mut work, mut longest, mut measured) = (0.0, 0.0_f64, false);
-        for key in &sweep.tasks {
-            let entry = self.tasks.get(key)?;
-            if entry.state.is_terminal() {
-                continue;
-            }
-            let own = self.expected(entry);
+        let (mut work, mut off, mut measured) = (0.0, 0.0, false);
+        for (class, left) in &sweep.left {
+            let tasks = left.tasks as f64;
+            let estimate = self.durations.estimate(*class, left.work / tasks);
+            measured |= estimate.is_some();
+            let (seconds, spread) = estimate.unwrap_or((counted(None), 1.0));
+            work += tasks * seconds;
+            // One class may be off as a whole.
+            off += tasks * seconds * spread;
+        }
+        let mut longest = Now::from_millis(self.queue.longest(at)).as_secs_f64();
+        for ix in &sweep.running {
+            let entry = &self.tasks[*ix];
+            let estimate = self.estimate(entry);
+            let expected = counted(estimate);
             let left = self.remaining(now, entry);
             measured |= left.is_some();
-            let left = left.unwrap_or(own);
-            let chain = (Now::from_millis(entry.rank).as_secs_f64() - own).max(0.0);
+            let left = left.unwrap_or(expected);
+            let below = (Now::from_millis(entry.rank).as_secs_f64() - expected).max(0.0);
             work += left;
-            longest = longest.max(left + chain);
+            longest = longest.max(left + below);
         }
-        measured.then_some((work / f64::from(slots)).max(longest))
+        let share = if work > 0.0 {
+            (off / work).min(1.0)
+        } else {
+            0.0
+        };
+        let slots = f64::from(slots);
+        let seconds = (work / slots).max(longest);
+        let most = work / slots + longest * (1.0 - 1.0 / slots);
+        measured.then(|| Eta {
+            seconds,
+            low: seconds * (1.0 - share),
+            high: most.max(seconds) * (1.0 + share),
+        })
     }
 
-    /// Seconds that a task counts for in the chains through it.
-    fn expected(&self, entry: &TaskEntry) -> f64 {
-        let estimate = self.durations.estimate(entry.task.spec.kind());
-        Now::from_millis(policy::weight(estimate)).as_secs_f64()
+    fn estimate(&self, entry: &TaskEntry) -> Option<f64> {
+        let work = f64::from(entry.task.work);
+        let estimate = self.durations.estimate(entry.class, work);
+        estimate.map(|(seconds, _)| seconds)
     }
 
     /// Measured: by its own progress, or by earlier tasks of its kind.
     fn remaining(&self, now: Now, entry: &TaskEntry) -> Option<f64> {
-        let estimate = self.durations.estimate(entry.task.spec.kind());
+        let estimate = self.estimate(entry);
         let State::Leased(lease) = &entry.state else {
             return estimate;
         };
@@ -170,6 +189,19 @@ impl Core {
         }
         Some((estimate? - elapsed).max(0.0))
     }
+}
+
+/// Seconds until a sweep ends, and between which they lie.
+#[derive(Debug, Clone, Copy, Default)]
+struct Eta {
+    seconds: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Seconds that a task counts for in the chains through it.
+fn counted(estimate: Option<f64>) -> f64 {
+    Now::from_millis(policy::weight(estimate)).as_secs_f64()
 }
 
 impl Sweep {
@@ -194,15 +226,15 @@ impl Sweep {
 fn row(now: Now, entry: &TaskEntry) -> TaskStatus {
     let mut row = TaskStatus {
         key: entry.task.key,
-        label: entry.task.label.clone(),
-        kind: entry.task.spec.kind().to_string(),
+        label: entry.task.label.to_string(),
+        kind: entry.task.kind.to_string(),
         state: entry.state.public(),
         attempt: entry.attempts,
         worker: None,
         step: 0,
         total: 0,
         seconds: 0.0,
-        failure: entry.last_failure.clone(),
+        failure: entry.last_failure().cloned(),
     };
     match &entry.state {
         State::Leased(lease) => {

@@ -4,6 +4,10 @@
 //! a write before the store has it. A newer coordinator on the same store
 //! fences this one off; every later write then ends in [`StateError::Fenced`].
 
+mod certain;
+mod codec;
+mod flusher;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +17,17 @@ use slatedb::config::{PutOptions, WriteOptions};
 use slatedb::{CloseReason, Db, ErrorKind, Settings, WriteBatch, WriteHandle};
 
 use crate::core::Fact;
+use certain::Certain;
+use flusher::Flusher;
 
 const FACTS: &str = "fact/";
 const VERSION_KEY: &str = "version";
+/// Of the coordinator that took the state over last.
+const EPOCH_KEY: &str = "epoch";
 /// Format of the stored facts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The format before, which is read, and called [`VERSION`] from then on.
+const VERSION_BEFORE: &[u8] = b"1";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -41,16 +51,30 @@ pub enum StateError {
          or a newer release wrote it; nothing was changed"
     )]
     Corrupt { index: u64, why: String },
+    #[error("the state says that the last coordinator's epoch was {0:?}: the store is damaged")]
+    Epoch(String),
+}
+
+/// Why a database closed without being asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    Fenced,
+    /// The next write says why.
+    Otherwise,
 }
 
 /// The log of facts.
 pub(crate) struct State {
-    db: Db,
+    db: Arc<Db>,
+    flusher: Arc<Flusher>,
     next: u64,
 }
 
 /// A batch on its way to the store.
-pub(crate) struct Written(WriteHandle);
+pub(crate) struct Written {
+    handle: WriteHandle,
+    flusher: Arc<Flusher>,
+}
 
 impl State {
     /// Opens the state and fences off whoever had it open before.
@@ -59,15 +83,23 @@ impl State {
         flush: Duration,
     ) -> Result<(Self, Vec<Fact>), StateError> {
         let settings = Settings {
-            flush_interval: Some(flush),
+            // Written out when somebody waits for it (see `Flusher`), so that
+            // an idle coordinator does nothing.
+            flush_interval: None,
             ..Settings::default()
         };
-        let db = Db::builder(layout::STATE, store)
+        let db = Db::builder(layout::STATE, Arc::new(Certain::new(store)))
             .with_settings(settings)
             .build()
             .await
             .map_err(|e| error("opening", e))?;
-        let mut state = Self { db, next: 0 };
+        let db = Arc::new(db);
+        let flusher = Arc::new(Flusher::new(db.clone(), flush));
+        let mut state = Self {
+            db,
+            flusher,
+            next: 0,
+        };
         state.check_version().await?;
         let facts = state.read_all().await?;
         Ok((state, facts))
@@ -80,15 +112,15 @@ impl State {
             .await
             .map_err(|e| error("reading", e))?;
         match found {
-            None => {
-                let written = self.db.put(VERSION_KEY, VERSION.to_string()).await;
-                let written = written.map_err(|e| error("writing", e))?;
-                Written(written).durable().await
-            }
             Some(bytes) if bytes == VERSION.to_string().as_bytes() => Ok(()),
-            Some(bytes) => Err(StateError::Version {
+            Some(bytes) if bytes != VERSION_BEFORE => Err(StateError::Version {
                 found: String::from_utf8_lossy(&bytes).chars().take(20).collect(),
             }),
+            None | Some(_) => {
+                let written = self.db.put(VERSION_KEY, VERSION.to_string()).await;
+                let written = written.map_err(|e| error("writing", e))?;
+                self.written(written).durable().await
+            }
         }
     }
 
@@ -108,28 +140,59 @@ impl State {
             if row.key != expected.as_bytes() {
                 return Err(corrupt("it is missing".to_owned()));
             }
-            let batch: Vec<Fact> =
-                serde_json::from_slice(&row.value).map_err(|e| corrupt(e.to_string()))?;
-            facts.extend(batch);
+            facts.extend(codec::decode(&row.value).map_err(corrupt)?);
             self.next += 1;
         }
         Ok(facts)
     }
 
+    /// A number above all that coordinators before this one had, and above
+    /// `floor`. Durable when this returns, so whoever has it was not fenced
+    /// off before; and nobody else gets it.
+    pub(crate) async fn claim_epoch(&self, floor: u64) -> Result<u64, StateError> {
+        let found = self.db.get(EPOCH_KEY).await;
+        let found = found.map_err(|e| error("reading", e))?;
+        let last = found.map_or(Ok(0), |bytes| {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            text.parse::<u64>().map_err(|_| StateError::Epoch(text))
+        })?;
+        let epoch = last.max(floor) + 1;
+        let written = self.db.put(EPOCH_KEY, epoch.to_string()).await;
+        let written = written.map_err(|e| error("writing", e))?;
+        self.written(written).durable().await?;
+        Ok(epoch)
+    }
+
+    /// Resolves when the database has closed by itself: a newer coordinator
+    /// has opened it, or it broke. A coordinator without work would not notice
+    /// otherwise.
+    pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + use<> {
+        let mut status = self.db.subscribe();
+        async move {
+            let closed = status.wait_for(|status| status.close_reason.is_some());
+            match closed.await.map(|status| status.close_reason) {
+                Ok(Some(CloseReason::Fenced)) => Closed::Fenced,
+                _ => Closed::Otherwise,
+            }
+        }
+    }
+
     /// Appends a batch of facts, atomically.
     pub(crate) async fn append(&mut self, facts: &[Fact]) -> Result<Written, StateError> {
-        let value = serde_json::to_vec(facts).map_err(|e| StateError::Corrupt {
-            index: self.next,
-            why: e.to_string(),
-        })?;
+        let value = codec::encode(facts);
         let mut batch = WriteBatch::new();
         batch.put_with_options(key(self.next).as_bytes(), &value, &PutOptions::default());
         self.next += 1;
         self.db
             .write_with_options(batch, &WriteOptions::default())
             .await
-            .map(Written)
+            .map(|handle| self.written(handle))
             .map_err(|e| error("writing", e))
+    }
+
+    fn written(&self, handle: WriteHandle) -> Written {
+        let flusher = self.flusher.clone();
+        Written { handle, flusher }
     }
 
     pub(crate) async fn close(&self) -> Result<(), StateError> {
@@ -138,9 +201,16 @@ impl State {
 }
 
 impl Written {
-    /// Waits until the store has the batch.
+    /// Waits until the store has the batch; writes it out, and whatever else
+    /// is waiting by then.
     pub(crate) async fn durable(&self) -> Result<(), StateError> {
-        let done = self.0.await_durable().await;
+        tokio::select! {
+            biased;
+            done = self.handle.await_durable() => return done.map_err(|e| error("writing", e)),
+            () = std::future::ready(()) => {}
+        }
+        self.flusher.flush().await?;
+        let done = self.handle.await_durable().await;
         done.map_err(|e| error("writing", e))
     }
 }

@@ -1,7 +1,10 @@
+use std::sync::atomic::AtomicU64;
+
 use ablate_proto::id::{AttemptId, TaskKey};
 use object_store::memory::InMemory;
 
 use super::*;
+use crate::bent_store::{Bend, Bent};
 
 const FLUSH: Duration = Duration::from_millis(1);
 
@@ -49,8 +52,36 @@ async fn a_state_of_another_format_is_left_alone() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (state, _) = State::open(store.clone(), FLUSH).await.unwrap();
     let written = state.db.put(VERSION_KEY, "999").await.unwrap();
-    written.await_durable().await.unwrap();
+    state.written(written).durable().await.unwrap();
     state.close().await.unwrap();
     let opened = State::open(store, FLUSH).await.map(|_| ());
     assert!(matches!(opened, Err(StateError::Version { found }) if found == "999"));
+}
+
+#[tokio::test]
+async fn an_idle_coordinator_notices_that_it_was_fenced_off_and_epochs_rise() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (old, _) = State::open(store.clone(), FLUSH).await.unwrap();
+    assert_eq!(old.claim_epoch(0).await.unwrap(), 1);
+    let closed = old.closed();
+    let (new, _) = State::open(store.clone(), FLUSH).await.unwrap();
+    assert_eq!(new.claim_epoch(7).await.unwrap(), 8);
+    let closed = tokio::time::timeout(Duration::from_secs(60), closed);
+    assert_eq!(closed.await.unwrap(), Closed::Fenced);
+    assert!(matches!(old.claim_epoch(0).await, Err(StateError::Fenced)));
+    drop(new);
+    let (newest, _) = State::open(store, FLUSH).await.unwrap();
+    assert_eq!(newest.claim_epoch(0).await.unwrap(), 9);
+}
+
+#[tokio::test]
+async fn answers_that_something_exists_while_it_does_not_fence_nobody_off() {
+    let conflicts = Bend::Conflicts(AtomicU64::new(3));
+    let store: Arc<dyn ObjectStore> = Arc::new(Bent::new(conflicts));
+    let (mut state, _) = State::open(store.clone(), FLUSH).await.unwrap();
+    let written = state.append(&[fact(1)]).await.unwrap();
+    written.durable().await.unwrap();
+    drop(state);
+    let (_, facts) = State::open(store, FLUSH).await.unwrap();
+    assert_eq!(facts, [fact(1)]);
 }

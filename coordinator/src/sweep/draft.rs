@@ -23,6 +23,8 @@ pub(super) struct Draft {
     pub(super) seed_at: Origin,
     pub(super) replicates: u64,
     pub(super) replicates_at: Origin,
+    pub(super) priority: i64,
+    pub(super) priority_at: Origin,
     pub(super) stages: Vec<StageDraft>,
     /// Axes that move alone.
     pub(super) axes: Vec<Column>,

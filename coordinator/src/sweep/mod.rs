@@ -6,7 +6,7 @@
 //!
 //! | section | what it says |
 //! |---|---|
-//! | top | `name`, `title`, `question`, `cost`, `seed`, `replicates` |
+//! | top | `name`, `title`, `question`, `cost`, `seed`, `replicates`, `priority` |
 //! | `[stages.NAME]` | `kind`, `inputs = { role = "stage" }`, parameters |
 //! | `[axes]` | axes that move alone: the grid is their product |
 //! | `[[linked]]` | axes of equal length that move together |
@@ -74,6 +74,8 @@ pub const MAX_TOKENS: usize = 5_000_000;
 pub const MAX_POINTS: usize = 1_000_000;
 /// Most entries of a plan: points times stages and axes.
 pub const MAX_CELLS: u128 = 20_000_000;
+/// What a sweep's priority may be.
+pub const PRIORITIES: std::ops::RangeInclusive<i64> = -1000..=1000;
 /// Most unique tasks.
 pub const MAX_TASKS: usize = 1_000_000;
 const MAX_STAGES: usize = 1000;
@@ -164,6 +166,7 @@ fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
 fn assemble(draft: Draft, profile: Option<String>) -> Result<Plan, Fault> {
     let sweep = sweep_id(&draft, profile.as_deref())?;
     let replicates = replicates(&draft)?;
+    let priority = priority(&draft)?;
     let graph = stages::Graph::new(&draft)?;
     size::check(&draft)?;
     let grid = grid::build(&draft)?;
@@ -203,6 +206,7 @@ fn assemble(draft: Draft, profile: Option<String>) -> Result<Plan, Fault> {
         question: draft.question,
         cost: draft.cost,
         profile,
+        priority,
         axes: grid
             .axes
             .into_iter()
@@ -269,6 +273,17 @@ fn replicates(draft: &Draft) -> Result<u32, Fault> {
     }
     // More than u32 holds is refused by `size::check`.
     Ok(u32::try_from(draft.replicates).unwrap_or(u32::MAX))
+}
+
+fn priority(draft: &Draft) -> Result<i64, Fault> {
+    let priority = draft.priority;
+    if PRIORITIES.contains(&priority) {
+        return Ok(priority);
+    }
+    let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
+    let key = "priority".to_owned();
+    let why = format!("is {priority}, but must lie between {least} and {most}");
+    Err(Fault::new(draft.priority_at, Problem::BadValue { key, why }))
 }
 
 fn locate(source: &Source<'_>, options: &Options, fault: Fault) -> SweepError {

@@ -21,6 +21,9 @@ pub struct Plan {
     #[serde(default)]
     pub cost: String,
     pub profile: Option<String>,
+    /// Sweeps of higher priority go first.
+    #[serde(default)]
+    pub priority: i64,
     pub axes: Vec<Axis>,
     pub replicates: u64,
     pub stages: Vec<Stage>,

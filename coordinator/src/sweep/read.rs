@@ -128,6 +128,12 @@ impl<'t, 'a> Entry<'t, 'a> {
         })
     }
 
+    /// A whole number.
+    pub(super) fn integer(&self) -> Result<i64, Fault> {
+        let value = self.json()?;
+        value.as_i64().ok_or_else(|| self.wrong("a whole number"))
+    }
+
     /// The value as JSON.
     pub(super) fn json(&self) -> Result<Value, Fault> {
         json(&self.key, self.scope, self.value)

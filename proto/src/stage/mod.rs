@@ -23,6 +23,7 @@ mod vae;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -233,7 +234,17 @@ stages! {
 impl StageKind {
     /// The names of its parameters, sorted.
     pub fn fields(self) -> Vec<String> {
-        self.defaults().parameters().keys().cloned().collect()
+        self.field_names().to_vec()
+    }
+
+    /// Every spec that is built asks for them.
+    fn field_names(self) -> &'static [String] {
+        static NAMES: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
+            let names = |kind: &StageKind| kind.defaults().parameters().keys().cloned().collect();
+            StageKind::ALL.iter().map(names).collect()
+        });
+        // `ALL` has the kinds in the order of the enum.
+        &NAMES[self as usize]
     }
 }
 
@@ -244,7 +255,7 @@ impl StageSpec {
     /// Names the first parameter that is unknown (with the nearest known
     /// one), of a wrong type, or out of range.
     pub fn build(kind: StageKind, parameters: &Map<String, Value>) -> Result<Self, SpecError> {
-        let fields = kind.fields();
+        let fields = kind.field_names();
         for field in parameters.keys() {
             if !fields.contains(field) {
                 return Err(SpecError::UnknownField {

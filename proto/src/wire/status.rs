@@ -160,7 +160,10 @@ impl From<status::SweepStatus> for super::SweepStatus {
             running: sweep.running,
             reused: sweep.reused,
             held: sweep.held.map(Into::into),
+            priority: sweep.priority,
             eta_seconds: sweep.eta_seconds.unwrap_or(-1.0),
+            eta_low: sweep.eta_range.map_or(-1.0, |(low, _)| low),
+            eta_high: sweep.eta_range.map_or(-1.0, |(_, high)| high),
             rows: sweep.rows.into_iter().map(Into::into).collect(),
         }
     }
@@ -183,7 +186,9 @@ impl TryFrom<super::SweepStatus> for status::SweepStatus {
             running: wire.running,
             reused: wire.reused,
             held: wire.held.map(Into::into),
+            priority: wire.priority,
             eta_seconds: (wire.eta_seconds >= 0.0).then_some(wire.eta_seconds),
+            eta_range: (wire.eta_low >= 0.0).then_some((wire.eta_low, wire.eta_high)),
             rows: rows?,
         })
     }
@@ -224,6 +229,7 @@ impl From<status::ClusterStatus> for super::StatusReply {
         Self {
             sweeps: cluster.sweeps.into_iter().map(Into::into).collect(),
             workers: cluster.workers.into_iter().map(Into::into).collect(),
+            refused: cluster.refused,
         }
     }
 }
@@ -237,6 +243,7 @@ impl TryFrom<super::StatusReply> for status::ClusterStatus {
         Ok(Self {
             sweeps: sweeps?,
             workers: workers?,
+            refused: wire.refused,
         })
     }
 }

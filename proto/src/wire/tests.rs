@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use crate::failure::{Failure, FailureClass};
 use crate::id::{AttemptId, TaskKey, WorkerId};
 use crate::message::{Commit, FromWorker, Hello, Progress, ToWorker};
 use crate::stage::{ArvmSpec, StageKind};
-use crate::task::{Input, Task};
-use crate::wire::{self, InvalidMessage};
+use crate::task::{Input, InvalidTask, SealedTask, Task};
+use crate::wire;
 
 fn attempt() -> AttemptId {
     AttemptId {
@@ -56,6 +58,10 @@ fn worker_messages_survive_the_wire() {
 #[test]
 fn coordinator_messages_survive_the_wire() {
     let task = task();
+    let sealed = SealedTask {
+        work: 1.0,
+        ..task.clone().into()
+    };
     let attempt = AttemptId {
         task: task.key,
         number: 1,
@@ -68,7 +74,7 @@ fn coordinator_messages_survive_the_wire() {
         },
         ToWorker::Assign {
             attempt,
-            task: Box::new(task),
+            task: Arc::new(sealed),
         },
         ToWorker::Drop {
             attempt,
@@ -88,21 +94,17 @@ fn coordinator_messages_survive_the_wire() {
 fn every_default_task_survives_the_wire() {
     for kind in StageKind::ALL {
         let task = Task::new("t".into(), kind.defaults(), 1, vec![]);
-        assert_eq!(Task::try_from(wire::Task::from(task.clone())), Ok(task));
+        let wire = wire::Task::from(&SealedTask::from(task.clone()));
+        assert_eq!(SealedTask::try_from(wire).unwrap().open(), Ok(task));
     }
 }
 
 #[test]
 fn a_task_whose_key_is_not_its_own_is_refused() {
-    let mut wire = wire::Task::from(task());
+    let mut wire = wire::Task::from(&SealedTask::from(task()));
     wire.seed += 1;
-    assert!(matches!(
-        Task::try_from(wire),
-        Err(InvalidMessage::Field {
-            field: "task.key",
-            ..
-        })
-    ));
+    let opened = SealedTask::try_from(wire).unwrap().open();
+    assert!(matches!(opened, Err(InvalidTask::Key { .. })));
 }
 
 #[test]

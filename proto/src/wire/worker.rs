@@ -1,5 +1,7 @@
 //! Conversions of the worker protocol.
 
+use std::sync::Arc;
+
 use super::{
     Ack, AttemptRef, CoordinatorMessage, InvalidMessage, WorkerMessage, coordinator_message,
     failure_class, need, worker_message,
@@ -7,7 +9,7 @@ use super::{
 use crate::failure::Failure;
 use crate::id::{AttemptId, TaskKey};
 use crate::message::{self, FromWorker, ToWorker};
-use crate::stage::StageSpec;
+use crate::task::{InvalidTask, SealedTask};
 use crate::{PROTOCOL, task};
 
 impl From<FromWorker> for WorkerMessage {
@@ -150,7 +152,7 @@ impl From<ToWorker> for CoordinatorMessage {
             }),
             ToWorker::Assign { attempt, task } => M::Assign(super::Assign {
                 attempt: attempt.number,
-                task: Some((*task).into()),
+                task: Some((&*task).into()),
             }),
             ToWorker::Drop { attempt, reason } => M::Drop(super::Drop {
                 attempt: Some(attempt.into()),
@@ -179,8 +181,8 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
                 store: welcome.store,
             },
             M::Assign(assign) => {
-                let task: task::Task = need(assign.task, "assign.task")?.try_into()?;
-                let task = Box::new(task);
+                let task: SealedTask = need(assign.task, "assign.task")?.try_into()?;
+                let task = Arc::new(task);
                 let attempt = AttemptId {
                     task: task.key,
                     number: assign.attempt,
@@ -199,57 +201,62 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
     }
 }
 
-impl From<task::Task> for super::Task {
-    fn from(task: task::Task) -> Self {
-        let input = |input: task::Input| super::Input {
-            role: input.role,
+impl From<&SealedTask> for super::Task {
+    fn from(task: &SealedTask) -> Self {
+        let input = |input: &task::Input| super::Input {
+            role: input.role.clone(),
             task: input.task.as_bytes().to_vec().into(),
         };
         Self {
             key: task.key.as_bytes().to_vec().into(),
-            kind: task.spec.kind().to_string(),
-            spec_json: task::canonical_json(&task.spec.parameters()),
-            label: task.label,
+            kind: task.kind.info().name.to_owned(),
+            spec_json: task.parameters.to_string(),
+            label: task.label.to_string(),
             seed: task.seed,
-            inputs: task.inputs.into_iter().map(input).collect(),
+            inputs: task.inputs.iter().map(input).collect(),
         }
     }
 }
 
-impl TryFrom<super::Task> for task::Task {
+impl TryFrom<super::Task> for SealedTask {
     type Error = InvalidMessage;
 
-    /// The key is derived again: a task whose key does not match its content
-    /// was made by another release, or tampered with.
+    /// What is in it shows when it is [opened](SealedTask::open).
     fn try_from(wire: super::Task) -> Result<Self, InvalidMessage> {
-        let invalid = |field, why: String| InvalidMessage::Field { field, why };
-        let key = TaskKey::try_from(&wire.key[..])?;
-        let kind = wire
-            .kind
-            .parse()
-            .map_err(|e| invalid("task.kind", format!("{e}: this worker is too old for it")))?;
-        let parameters = serde_json::from_str(&wire.spec_json)
-            .map_err(|e| invalid("task.spec_json", e.to_string()))?;
-        let spec = StageSpec::build(kind, &parameters)
-            .map_err(|e| invalid("task.spec_json", e.to_string()))?;
-        let mut inputs = Vec::with_capacity(wire.inputs.len());
-        for input in wire.inputs {
+        let kind = wire.kind.parse().map_err(|e| InvalidMessage::Field {
+            field: "task.kind",
+            why: format!("{e}: this worker is too old for it"),
+        })?;
+        let input = |input: super::Input| {
             let task = TaskKey::try_from(&input.task[..])?;
-            inputs.push(task::Input {
-                role: input.role,
-                task,
-            });
-        }
-        let task = Self::new(wire.label, spec, wire.seed, inputs);
-        if task.key != key {
-            let why = format!(
-                "{} expected, {} derived: coordinator and worker are of different releases",
-                key.short(),
-                task.key.short()
-            );
-            return Err(invalid("task.key", why));
-        }
-        Ok(task)
+            let role = input.role;
+            Ok::<_, InvalidMessage>(task::Input { role, task })
+        };
+        Ok(Self {
+            key: TaskKey::try_from(&wire.key[..])?,
+            label: wire.label.into(),
+            kind,
+            parameters: wire.spec_json.into(),
+            seed: wire.seed,
+            inputs: wire
+                .inputs
+                .into_iter()
+                .map(input)
+                .collect::<Result<_, _>>()?,
+            // Only the coordinator asks for it.
+            work: 1.0,
+        })
+    }
+}
+
+impl From<InvalidTask> for InvalidMessage {
+    fn from(error: InvalidTask) -> Self {
+        let field = match error {
+            InvalidTask::Json(_) | InvalidTask::Spec(_) => "task.spec_json",
+            InvalidTask::Key { .. } => "task.key",
+        };
+        let why = error.to_string();
+        Self::Field { field, why }
     }
 }
 

@@ -43,6 +43,7 @@ impl Fixture {
             cost: String::new(),
             question: "What happens?".into(),
             profile: Some("mini".into()),
+            priority: 0,
             axes,
             replicates: seeds,
             stages: Vec::new(),
@@ -208,7 +209,9 @@ impl Fixture {
             running: 0,
             held: None,
             reused: 0,
+            priority: 0,
             eta_seconds: None,
+            eta_range: None,
             rows: self.rows.clone(),
         };
         let status = serde_json::to_vec(&status).expect("status");

@@ -19,6 +19,7 @@ use ablate_proto::task::Task;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::finder::Finder;
 use super::job::{End, Execution, Stops, Workplace, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
@@ -38,6 +39,7 @@ pub(super) struct Context {
     pub(super) build: String,
     pub(super) host: String,
     pub(super) store: Store,
+    pub(super) finder: Finder,
     pub(super) upload_patience: Duration,
     /// A runner that makes no progress for so long is killed.
     pub(super) hang: Duration,

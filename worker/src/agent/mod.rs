@@ -6,11 +6,13 @@
 //! acknowledged; and no runner outlives [`run`].
 
 mod attempt;
+mod finder;
 mod held;
 mod job;
 mod lease;
 mod line;
 mod log_tail;
+mod oom;
 mod progress;
 mod rpc;
 mod runner_process;
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::attempt::Context;
+use self::finder::Finder;
 use self::lease::Lease;
 use self::rpc::Connector;
 use self::runner_process::Launcher;
@@ -219,6 +222,7 @@ impl Opener {
             worker: self.hello.worker.clone(),
             build: self.hello.build.clone(),
             host: self.hello.host.clone(),
+            finder: Finder::new(inner.clone()),
             store: Store::new(inner, settings.store_patience),
             upload_patience: settings.upload_patience,
             hang: settings.hang,

@@ -15,11 +15,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
+use super::finder::Finder;
 use super::lease::Lease;
 use crate::dial::Dial;
 
 /// Messages that wait for the network.
 const QUEUE: usize = 1024;
+/// Tries at the known address before any other that is published.
+const DESPERATE: u32 = 4;
 /// One try, from the first packet to the `Welcome`.
 const TRY: Duration = Duration::from_secs(5);
 /// A connection that answers nothing for the sum of both is given up.
@@ -76,6 +79,8 @@ pub(super) struct Link {
     pub(super) welcome: Welcome,
     /// What came before the `Welcome`.
     pub(super) early: Vec<ToWorker>,
+    /// Where it is.
+    pub(super) endpoint: Endpoint,
 }
 
 impl Link {
@@ -104,6 +109,8 @@ pub(super) struct Connector {
     endpoint: Endpoint,
     dial: Dial,
     lease: Arc<Lease>,
+    /// Where to look for another coordinator, once the store is known.
+    finder: Option<Finder>,
 }
 
 /// The first session did not come about in time.
@@ -126,16 +133,20 @@ impl Connector {
         dial: Dial,
         lease: Arc<Lease>,
     ) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(address)?
-            .connect_timeout(TRY)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true);
+        let endpoint = endpoint(address)?;
         Ok(Self {
             endpoint,
             dial,
             lease,
+            finder: None,
         })
+    }
+
+    /// A session has come about with the coordinator at this endpoint.
+    pub(super) fn connected(&mut self, endpoint: Endpoint, finder: &Finder) {
+        self.endpoint = endpoint;
+        finder.welcomed();
+        self.finder.get_or_insert_with(|| finder.clone());
     }
 
     /// The session has ended: nothing is covered until there is another.
@@ -165,7 +176,9 @@ impl Connector {
         let mut tries = 0;
         loop {
             tries += 1;
-            let last = match tokio::time::timeout(TRY, self.open(hello.clone())).await {
+            let endpoint = self.where_now(tries).await;
+            let open = self.open(endpoint, hello.clone());
+            let last = match tokio::time::timeout(TRY, open).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(LinkError::Lost(why))) => why,
                 Ok(Err(fatal)) => return Err(ConnectError::Fatal(fatal)),
@@ -180,8 +193,29 @@ impl Connector {
         }
     }
 
-    async fn open(&self, hello: Hello) -> Result<Link, LinkError> {
-        let channel = self.dial.connect(&self.endpoint).await;
+    /// A coordinator that took over, by turns with the known address.
+    async fn where_now(&self, tries: u32) -> Endpoint {
+        let newer = match &self.finder {
+            Some(finder) if tries % 2 == 1 => finder.elsewhere(tries > DESPERATE).await,
+            Some(_) | None => None,
+        };
+        let scheme = self.endpoint.uri().scheme_str().unwrap_or("http");
+        let url = newer.map(|address| format!("{scheme}://{address}"));
+        match url.map(|url| (endpoint(url.clone()), url)) {
+            Some((Ok(newer), url)) => {
+                tracing::info!(coordinator = url, "another coordinator serves the store");
+                newer
+            }
+            Some((Err(error), url)) => {
+                tracing::warn!(coordinator = url, %error, "the store names a coordinator without sense");
+                self.endpoint.clone()
+            }
+            None => self.endpoint.clone(),
+        }
+    }
+
+    async fn open(&self, endpoint: Endpoint, hello: Hello) -> Result<Link, LinkError> {
+        let channel = self.dial.connect(&endpoint).await;
         let channel = channel.map_err(|e| LinkError::Lost(innermost(&e)))?;
         let (tx, rx) = mpsc::channel(QUEUE);
         let number = self.lease.connecting();
@@ -216,6 +250,7 @@ impl Connector {
                         rx,
                         welcome,
                         early,
+                        endpoint,
                     });
                 }
                 other
@@ -225,6 +260,15 @@ impl Connector {
             }
         }
     }
+}
+
+fn endpoint(url: String) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(url)?
+        .connect_timeout(TRY)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true);
+    Ok(endpoint)
 }
 
 async fn receive(rx: &mut Streaming<CoordinatorMessage>) -> Result<ToWorker, LinkError> {

@@ -16,8 +16,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::task::TaskTracker;
 
 use super::log_tail::LogTail;
+use super::oom::OomKills;
 use crate::devices;
-use crate::runner::PURGE_DELAY;
+use crate::runner::{OUT_OF_MEMORY, PURGE_DELAY};
 use crate::runner::protocol::{FromRunner, ToRunner};
 
 /// A longer line is not of the protocol.
@@ -46,6 +47,8 @@ pub(super) struct RunnerProcess {
     stderr: Option<pipe::Receiver>,
     line: Vec<u8>,
     pub(super) log: LogTail,
+    /// When it was last given something to do.
+    oom_kills: OomKills,
     reaper: TaskTracker,
     pub(super) device: String,
     pub(super) threads: usize,
@@ -131,6 +134,7 @@ impl Launcher {
             child: Some(child),
             line: Vec::new(),
             log: LogTail::default(),
+            oom_kills: OomKills::so_far(),
             reaper: self.reaper.clone(),
             device: String::new(),
             threads: self.threads,
@@ -144,6 +148,7 @@ impl RunnerProcess {
     pub(super) async fn tell(&mut self, message: &ToRunner) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
+        self.oom_kills = OomKills::so_far();
         let stdin = self.stdin.as_mut();
         let stdin = stdin.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         stdin.write_all(&line).await?;
@@ -226,7 +231,10 @@ impl RunnerProcess {
         signal_group(self.group);
         self.drain_log();
         match waited {
-            Ok(Ok(status)) => verdict(status, &self.log),
+            Ok(Ok(status)) => {
+                let starved = self.oom_kills.grew(OomKills::so_far());
+                verdict(status, starved, &self.log)
+            }
             Ok(Err(e)) => Failure::bug(format!("the runner's end could not be learnt: {e}")),
             Err(_) => Failure::bug("the runner closed its output without ending"),
         }
@@ -276,22 +284,32 @@ async fn readable(stderr: Option<&pipe::Receiver>) {
     }
 }
 
-/// The class of an end without a result.
-fn verdict(status: ExitStatus, log: &LogTail) -> Failure {
+/// The class of an end without a result. `starved`: the kernel has killed for
+/// want of memory meanwhile.
+fn verdict(status: ExitStatus, starved: bool, log: &LogTail) -> Failure {
     let signal = status.signal().and_then(|s| Signal::try_from(s).ok());
     let class = match signal {
+        Some(Signal::SIGKILL) if starved => FailureClass::OutOfMemory,
         // The kernel's or a person's; not the doing of the stage.
         Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP) => {
             FailureClass::Lost
         }
+        None if status.code() == Some(OUT_OF_MEMORY) => FailureClass::OutOfMemory,
         Some(_) | None => FailureClass::Bug,
     };
     let how = match (signal, status.code()) {
+        (Some(Signal::SIGKILL), _) if starved => {
+            "was killed by the kernel, since memory had run out,".to_owned()
+        }
+        (None, Some(OUT_OF_MEMORY)) => "could get no more memory".to_owned(),
         (Some(signal), _) => format!("was killed by {signal}"),
         (None, Some(code)) => format!("ended with exit code {code}"),
         (None, None) => format!("ended: {status}"),
     };
     let mut cause = format!("the runner {how} in the middle of the task");
+    if class == FailureClass::OutOfMemory {
+        cause.push_str("; fewer slots on this machine, or a smaller batch, need less");
+    }
     if !log.is_empty() {
         cause.push_str("; the end of its log: ");
         cause.push_str(&log.quote());

@@ -9,6 +9,7 @@ use ablate_proto::failure::Failure;
 use ablate_proto::id::AttemptId;
 use ablate_proto::message::{FromWorker, Hello, Progress, ToWorker};
 use ablate_proto::task::Task;
+use ablate_proto::wire::InvalidMessage;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -174,8 +175,12 @@ impl Session {
                 self.idle_since = Instant::now();
             }
         }
+        if let Some((_, context)) = &self.opened {
+            self.connector
+                .connected(link.endpoint.clone(), &context.finder);
+        }
         tracing::info!(
-            coordinator = self.terms.address,
+            coordinator = %link.endpoint.uri(),
             holding = self.held.len(),
             "session with the coordinator"
         );
@@ -195,7 +200,10 @@ impl Session {
 
     fn message(&mut self, message: ToWorker) {
         match message {
-            ToWorker::Assign { attempt, task } => self.assigned(attempt, *task),
+            ToWorker::Assign { attempt, task } => match task.open() {
+                Ok(task) => self.assigned(attempt, task),
+                Err(error) => self.incompatible(error.into()),
+            },
             ToWorker::Drop { attempt, reason } => {
                 let held = self.forget(attempt);
                 tracing::info!(task = %attempt.task.short(), attempt = attempt.number, held, reason, "dropped");
@@ -265,13 +273,15 @@ impl Session {
                 self.reconnect();
             }
             LinkError::Refused(reason) => return Err(AgentError::Refused { reason }),
-            // Others understand it: everything goes back to them.
-            LinkError::Incompatible(what) => {
-                self.fatal = Some(AgentError::Incompatible(what));
-                self.drain();
-            }
+            LinkError::Incompatible(what) => self.incompatible(what),
         }
         Ok(())
+    }
+
+    /// Others understand it: everything goes back to them.
+    fn incompatible(&mut self, what: InvalidMessage) {
+        self.fatal = Some(AgentError::Incompatible(what));
+        self.drain();
     }
 
     fn no_session(&self, error: ConnectError) -> AgentError {

@@ -8,7 +8,6 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::device::device;
-use super::layer::values;
 use super::mode::Mode;
 use super::narrow;
 use super::reuse::{self, take_here, taken};
@@ -99,12 +98,7 @@ impl CustomOp1 for Drop {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut taken = taken(&self.values);
-        if taken.is_empty() {
-            // A second time, after its output was forgotten.
-            taken = values(x, layout)?.to_vec();
-        }
-        let y = self.apply(taken);
+        let y = self.apply(taken(&self.values, x, layout)?);
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 

@@ -194,6 +194,7 @@ impl CustomOp3 for Fused {
             let gb = if self.act == Act::None {
                 act::sums(&g, self.outputs)
             } else {
+                graph::recall(y)?;
                 with_values(y, |y| Ok(self.act.back(&mut g, y, self.outputs)))?
             };
             backward::done(y);

@@ -95,7 +95,10 @@ impl Node {
         drop(inputs);
         drop(guards);
         for input in forgotten {
-            drop(take(input)?);
+            // The same may have entered twice.
+            if is_there(input) {
+                drop(take(input)?);
+            }
         }
         match values {
             CpuStorage::F32(values) => Ok(values),
@@ -155,8 +158,9 @@ fn is_there(x: &Tensor) -> bool {
 }
 
 /// Frees what an op put out until its values are needed to go back: for what
-/// costs little to compute again from inputs that are kept. Nobody else may
-/// read it, and the op must give the same again (layers, norms, dropout).
+/// costs little to compute again from inputs that are kept. Only layers may
+/// read it (they bring it back), and their gradients come before its op's, so
+/// that the parameters that it is computed again with are still the same.
 ///
 /// # Errors
 /// When it is a part of a larger tensor, or a parameter.

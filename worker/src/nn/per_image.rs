@@ -48,7 +48,7 @@ impl CustomOp2 for PerImage {
 
     fn cpu_fwd(
         &self,
-        _: &CpuStorage,
+        x: &CpuStorage,
         x_layout: &Layout,
         each: &CpuStorage,
         each_layout: &Layout,
@@ -57,7 +57,7 @@ impl CustomOp2 for PerImage {
         let each = values(each, each_layout)?;
         let image = self.sites * width;
         let piece = piece(images, image);
-        let mut y = taken(&self.values);
+        let mut y = taken(&self.values, x, x_layout)?;
         let parts = y.par_chunks_mut(piece * image);
         let parts = parts.zip(each.par_chunks(piece * width));
         parts.for_each(|(y, each)| {

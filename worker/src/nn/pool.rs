@@ -5,11 +5,10 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::composed;
-use super::graph;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
 use super::unfold::Unfold;
+use super::{backward, composed, graph};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pool {
@@ -165,7 +164,8 @@ impl CustomOp1 for Windows {
         Ok((CpuStorage::F32(y), (self.images * to, width).into()))
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        backward::done(y);
         let (_, width) = x.dims2()?;
         let [from, to] = self.sites();
         let mut gx = vec![0.0; x.elem_count()];

@@ -4,7 +4,7 @@
 //! whose own gradient needs its shape alone.
 
 use std::cell::RefCell;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, InplaceOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -150,12 +150,12 @@ impl CustomOp2 for Add {
 
     fn cpu_fwd(
         &self,
-        _: &CpuStorage,
+        x: &CpuStorage,
         x_layout: &Layout,
         y: &CpuStorage,
         y_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let mut sum = taken(&self.0);
+        let mut sum = taken(&self.0, x, x_layout)?;
         let y = values(y, y_layout)?;
         let piece = piece(sum.len(), 1);
         let parts = sum.par_chunks_mut(piece).zip(y.par_chunks(piece));
@@ -180,12 +180,15 @@ impl CustomOp2 for Add {
     }
 }
 
-/// The values that an op was given.
-pub(super) fn taken(values: &Mutex<Vec<f32>>) -> Vec<f32> {
-    let mut values = values
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    std::mem::take(&mut values)
+/// The values that an op was given, to be overwritten; a copy of those of its
+/// input when it computes a second time (`graph::recall`).
+pub(super) fn taken(given: &Mutex<Vec<f32>>, x: &CpuStorage, layout: &Layout) -> Result<Vec<f32>> {
+    let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = std::mem::take(&mut *given);
+    if taken.is_empty() {
+        return Ok(values(x, layout)?.to_vec());
+    }
+    Ok(taken)
 }
 
 #[cfg(test)]

@@ -52,6 +52,9 @@ pub const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "1");
 /// version.
 const BAD_MESSAGE: i32 = 2;
 
+/// Exit status of a process that could get no more memory.
+pub const OUT_OF_MEMORY: i32 = 79;
+
 /// candle walks its graphs by recursion.
 const STACK: usize = 256 << 20;
 

@@ -9,7 +9,7 @@ use ablate_proto::status::TaskState;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::tables::State;
+use crate::core::tables::{State, SweepIx};
 
 const WORKERS: [&str; 3] = ["a", "b", "c"];
 
@@ -184,7 +184,13 @@ fn hear(world: &mut World, beliefs: &mut Beliefs) {
 
 /// What survives a restart: state, attempts and failures of every task.
 fn durable_view(core: &Core) -> BTreeMap<TaskKey, String> {
-    let view = core.tasks.iter().map(|(key, entry)| {
+    let view = core.tasks.iter().map(|(_, entry)| {
+        let names = |places: Vec<SweepIx>| -> BTreeSet<SweepId> {
+            places
+                .iter()
+                .map(|at| core.sweeps[*at].id.clone())
+                .collect()
+        };
         let state = match &entry.state {
             State::Leased(lease) => format!("leased {} {}", lease.worker, lease.attempt),
             State::Delayed { .. } | State::Ready => "ready".to_owned(),
@@ -192,11 +198,15 @@ fn durable_view(core: &Core) -> BTreeMap<TaskKey, String> {
         };
         let rest = (
             entry.attempts,
-            &entry.failures,
-            &entry.in_sweeps,
-            &entry.wanted_by,
+            entry
+                .trouble
+                .as_ref()
+                .map(|t| t.failures.clone())
+                .unwrap_or_default(),
+            names(entry.in_sweeps().collect()),
+            names(entry.wanted_by().collect()),
         );
-        (*key, format!("{state} {rest:?}"))
+        (entry.task.key, format!("{state} {rest:?}"))
     });
     view.collect()
 }
@@ -205,30 +215,37 @@ fn check(world: &World, committed: &mut BTreeMap<TaskKey, AttemptId>) {
     let core = &world.core;
     // Every lease is known to exactly the worker that has it.
     let mut leased = BTreeSet::new();
-    for (id, worker) in &core.workers {
+    for (id, worker) in core.workers.iter() {
         for attempt in &worker.held {
             assert!(leased.insert(attempt.task), "two leases for {attempt}");
-            assert!(core.tasks[&attempt.task].lease_of(id, *attempt).is_some());
+            let entry = core.tasks.get(&attempt.task).unwrap();
+            assert!(entry.lease_of(id, *attempt).is_some());
         }
     }
-    for (key, entry) in &core.tasks {
+    for (ix, entry) in core.tasks.iter() {
         assert_eq!(
-            leased.contains(key),
+            leased.contains(&entry.task.key),
             matches!(entry.state, State::Leased(_))
         );
-        let queued = core.ready.iter().filter(|(_, _, k)| k == key).count();
-        let may_run = entry.state == State::Ready && core.may_run(entry);
-        assert_eq!(queued, usize::from(may_run));
+        let queued = core.queue.iter().filter(|(_, queued)| *queued == ix);
+        let queued: BTreeSet<SweepIx> = queued.map(|(sweep, _)| sweep).collect();
+        let free = |sweep: &SweepIx| core.sweeps[*sweep].held.is_none();
+        let may_run = match entry.state {
+            State::Ready => entry.wanted_by().filter(free).collect(),
+            _ => BTreeSet::new(),
+        };
+        assert_eq!(queued, may_run);
         if let State::Waiting { missing } = entry.state {
-            let open = entry
-                .task
-                .inputs
-                .iter()
-                .filter(|input| !matches!(core.tasks[&input.task].state, State::Done { .. }));
-            assert_eq!(open.count(), missing);
+            let done = |input: &&Input| {
+                let parent = core.tasks.get(&input.task).unwrap();
+                matches!(parent.state, State::Done { .. })
+            };
+            let inputs = entry.task.inputs.iter();
+            let open = inputs.filter(|input| !done(input));
+            assert_eq!(open.count(), missing as usize);
         }
     }
-    for (id, sweep) in &core.sweeps {
+    for (id, sweep) in core.sweeps.iter() {
         let status = core.sweep_status(world.now, id, Rows::All).unwrap();
         let count = |state| status.rows.iter().filter(|r| r.state == state).count() as u64;
         assert_eq!(status.done, count(TaskState::Done));

@@ -2,6 +2,7 @@
 //! effect; what a test did not expect fails it.
 
 mod control;
+mod fairness;
 mod invariants;
 mod scenarios;
 
@@ -88,12 +89,8 @@ impl World {
     }
 
     pub(super) fn submit(&mut self, sweep: &str, tasks: &[Task]) {
-        self.step(Event::Submit(Submission {
-            sweep: sweep.parse().unwrap(),
-            points: 1,
-            stages_naive: tasks.len() as u64,
-            tasks: tasks.to_vec(),
-        }));
+        let submission = Submission::new(sweep.parse().unwrap(), 1, tasks);
+        self.step(Event::Submit(submission));
     }
 
     pub(super) fn hello(&mut self, name: &str, slots: u32, holding: Vec<AttemptId>) -> u64 {

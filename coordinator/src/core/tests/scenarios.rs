@@ -32,12 +32,7 @@ fn a_chain_runs_parent_before_child_and_the_sweep_ends() {
 fn the_attempt_is_durable_before_the_worker_hears_of_it() {
     let mut world = World::new();
     world.hello("w", 1, vec![]);
-    let submit = Event::Submit(Submission {
-        sweep: "s".parse().unwrap(),
-        points: 1,
-        stages_naive: 1,
-        tasks: chain(1),
-    });
+    let submit = Event::Submit(Submission::new("s".parse().unwrap(), 1, &chain(1)));
     let effects = world.core.step(Now::ZERO, submit);
     let kinds: Vec<bool> = effects
         .iter()
@@ -330,6 +325,32 @@ fn submitting_again_reuses_what_is_done_and_retries_what_failed() {
     assert_eq!(again, attempt(bad.key, 2));
     // Short tasks may queue behind the one that runs.
     assert_eq!(world.assigned("w"), attempt(new.key, 1));
+    world.nothing_more();
+}
+
+#[test]
+fn a_result_that_no_sweep_named_for_a_while_is_looked_for_again() {
+    let mut world = World::new();
+    let tasks = chain(3);
+    world.submit("s", &tasks);
+    world.hello("a", 1, vec![]);
+    for _ in 0..3 {
+        let next = world.assigned("a");
+        world.commit("a", next);
+        world.acked("a");
+    }
+    // The last two are dropped; then a sweep wants the second again.
+    world.submit("s", &tasks[..1]);
+    world.submit("t", &tasks[..2]);
+    assert_eq!(world.status("t").reused, 1);
+    let next = world.assigned("a");
+    assert_eq!(next, attempt(tasks[1].key, 2));
+    world.commit("a", next);
+    world.acked("a");
+    assert_eq!(world.status("t").done, 2);
+    // What a sweep always named was always needed.
+    world.submit("t", &tasks[..2]);
+    assert_eq!(world.status("t").reused, 2);
     world.nothing_more();
 }
 

@@ -1,5 +1,6 @@
 //! A coordinator that does what a test tells it to, on a loopback port.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_proto::failure::Failure;
@@ -118,7 +119,7 @@ impl Peer {
             task: task.key,
             number,
         };
-        let task = Box::new(task.clone());
+        let task = Arc::new(task.clone().into());
         self.say(ToWorker::Assign { attempt, task }).await;
         attempt
     }

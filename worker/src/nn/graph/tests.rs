@@ -1,25 +1,36 @@
 use candle_core::{Device, Var};
 
+mod forgotten;
+
 use super::*;
 use crate::models::file::Family as _;
 use crate::models::unet::{Arch, UNet};
 use crate::nn::build::Build;
 use crate::nn::join::join;
-use crate::nn::layer::{Act, Kind, Layer, Rows, linear, through};
+use crate::nn::layer::{Act, Kind, Layer, Rows, linear};
 use crate::nn::loss::squared_error;
 use crate::nn::mode::Mode;
 use crate::nn::params::Named;
 use crate::nn::reuse::{add, add_to};
 
+fn values(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Of each parameter, by our way.
+fn gradients(loss: &Tensor, parameters: &Named) -> Vec<Vec<f32>> {
+    let mut grads = backward(loss).unwrap();
+    assert!(matches!(grads, Gradients::Ours(_)), "an op of candle's");
+    let grad = |(_, var): &(String, Var)| values(&grads.remove(var).unwrap());
+    parameters.iter().map(grad).collect()
+}
+
 /// Gradients of the parameters are candle's, to the bit but for zeros' signs.
-fn assert_candles(loss: &Tensor, parameters: &Named) {
-    let theirs = loss.backward().unwrap();
-    let mut ours = backward(loss).unwrap();
-    assert!(matches!(ours, Gradients::Ours(_)), "an op of candle's");
-    for (name, var) in parameters {
-        let values = |grad: &Tensor| grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let [ours, theirs] = [ours.remove(var).unwrap(), theirs.get(var).unwrap().clone()];
-        assert_eq!(values(&ours), values(&theirs), "{name}");
+fn assert_candles(loss: impl Fn() -> Tensor, parameters: &Named) {
+    let theirs = loss().backward().unwrap();
+    let ours = gradients(&loss(), parameters);
+    for ((name, var), ours) in parameters.iter().zip(ours) {
+        assert_eq!(ours, values(theirs.get(var).unwrap()), "{name}");
     }
 }
 
@@ -45,18 +56,20 @@ fn gradients_are_candles() {
     let (layers, named) = layers(&[Act::Tanh, Act::None, Act::LeakyRelu, Act::None]);
     let x = inputs(70, 4);
     // One output used four times, twice of them by one op.
-    let a = linear(&layers[0], &x).unwrap();
-    let b = linear(&layers[1], &a).unwrap();
-    let c = linear(&layers[2], &add(&a, &x).unwrap()).unwrap();
-    let twice = add(&a, &a).unwrap();
-    let d = linear(&layers[3], &add(&twice, &c).unwrap()).unwrap();
-    let both = join(&add_to(&d, &c).unwrap(), &add(&b, &twice).unwrap()).unwrap();
-    let loss = squared_error(&both, &inputs(70, 8), 70).unwrap();
-    assert_candles(&loss, &named);
+    let loss = || {
+        let a = linear(&layers[0], &x).unwrap();
+        let b = linear(&layers[1], &a).unwrap();
+        let c = linear(&layers[2], &add(&a, &x).unwrap()).unwrap();
+        let twice = add(&a, &a).unwrap();
+        let d = linear(&layers[3], &add(&twice, &c).unwrap()).unwrap();
+        let both = join(&add_to(&d, &c).unwrap(), &add(&b, &twice).unwrap()).unwrap();
+        squared_error(&both, &inputs(70, 8), 70).unwrap()
+    };
+    assert_candles(loss, &named);
 }
 
-#[test]
-fn a_unets_are_too() {
+/// The loss of a small U-Net with dropout, and its parameters.
+fn unets() -> (impl Fn() -> Tensor + Sync, Named) {
     let mut build = Build::seeded(0);
     let arch = Arch {
         side: 8,
@@ -77,8 +90,29 @@ fn a_unets_are_too() {
     };
     let mode = Mode::Train { seed: 1, step: 1 };
     let (x, noise) = (rows(inputs(128, 3)), inputs(128, 3));
-    let loss = net.loss(&x, &[3, 500], &noise, mode).unwrap();
-    assert_candles(&loss, &named);
+    let loss = move || net.loss(&x, &[3, 500], &noise, mode).unwrap();
+    (loss, named)
+}
+
+#[test]
+fn a_unets_are_too() {
+    let (loss, named) = unets();
+    assert_candles(loss, &named);
+}
+
+#[test]
+fn threads_do_not_matter() {
+    let (loss, named) = unets();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let grads = pool.build().unwrap().install(|| gradients(&loss(), &named));
+        let bits = grads.iter().flatten().map(|g| g.to_bits());
+        bits.collect::<Vec<u32>>()
+    };
+    let alone = run(1);
+    for threads in [2, 3, 8] {
+        assert!(run(threads) == alone, "on {threads}");
+    }
 }
 
 #[test]
@@ -115,34 +149,4 @@ fn nodes_end_with_their_graph() {
     assert!(known());
     drop(y);
     assert!(!known());
-}
-
-#[test]
-fn what_was_forgotten_is_the_same_again() {
-    let mut build = Build::seeded(0);
-    let mut layer = |name, sizes| build.layer(name, Kind::Linear, sizes, Act::Tanh).unwrap();
-    let layers = [layer("a", [4, 9]), layer("b", [9, 3])];
-    let [named, _] = build.finish().unwrap();
-    let x = Rows {
-        data: inputs(70, 4),
-        n: 70,
-        h: 1,
-        w: 1,
-    };
-    let squares = |y: &Tensor| squared_error(y, &inputs(70, 3), 70).unwrap();
-    let kept = linear(&layers[0], &x.data).unwrap();
-    let expected = backward(&squares(&linear(&layers[1], &kept).unwrap()));
-    let got = backward(&squares(&through(&layers, &x).unwrap().data));
-    let (mut expected, mut got) = (expected.unwrap(), got.unwrap());
-    for (name, var) in &named {
-        let [got, expected] = [&mut got, &mut expected].map(|grads| grads.remove(var).unwrap());
-        let values = |grad: &Tensor| grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values(&got), values(&expected), "{name}");
-    }
-    forget(&kept).unwrap();
-    assert!(!is_there(&kept));
-    recall(&kept).unwrap();
-    let again = linear(&layers[0], &x.data).unwrap();
-    let values = |x: &Tensor| x.to_vec2::<f32>().unwrap();
-    assert_eq!(values(&kept), values(&again));
 }

@@ -1,0 +1,260 @@
+//! The workers, with indexes of who has room and whose lease ends when, so
+//! that neither takes a look at all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
+
+use super::Now;
+
+/// Why a worker is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aside {
+    /// A person drains it.
+    Drained,
+    /// Everything failed on it; it is tried again then.
+    Failing { until: Now },
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Number of its session; `None` while it has no connection.
+    pub(super) session: Option<u64>,
+    pub(super) host: String,
+    pub(super) device: String,
+    pub(super) slots: u32,
+    pub(super) draining: bool,
+    /// Gets nothing new: by a person's wish, or after failing everything.
+    pub(super) aside: Option<Aside>,
+    /// What failed on it since the last that did not.
+    pub(super) failed: Vec<TaskKey>,
+    pub(super) held: BTreeSet<AttemptId>,
+    /// Its leases end then, unless it renews.
+    pub(super) deadline: Now,
+    /// What the time has already done about its silence.
+    pub(super) silence: Silence,
+}
+
+/// How long a worker has been silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Silence {
+    None,
+    /// It misses its heartbeats and gets nothing new.
+    Late,
+    /// Its leases have ended.
+    Over,
+}
+
+/// Held tasks a slot, in this unit.
+const FULL: u64 = 1 << 20;
+
+impl Worker {
+    /// A worker known only by the leases it holds.
+    pub(super) fn absent(deadline: Now) -> Self {
+        Self {
+            session: None,
+            host: String::new(),
+            device: String::new(),
+            slots: 0,
+            draining: false,
+            aside: None,
+            failed: Vec::new(),
+            held: BTreeSet::new(),
+            deadline,
+            silence: Silence::None,
+        }
+    }
+
+    pub(super) fn takes_tasks(&self) -> bool {
+        self.session.is_some() && !self.draining && self.aside.is_none()
+    }
+
+    /// How much it holds, by its slots.
+    fn load(&self) -> u64 {
+        FULL * self.held.len() as u64 / u64::from(self.slots.max(1))
+    }
+}
+
+/// All workers. Rows change through [`Crew::change`] alone, which keeps the
+/// indexes true.
+#[derive(Debug)]
+pub(super) struct Crew {
+    rows: BTreeMap<WorkerId, Worker>,
+    /// Those that take tasks, the least loaded first.
+    loads: BTreeSet<(u64, WorkerId)>,
+    /// When the silence of each is to be looked at next.
+    alarms: BTreeSet<(Now, WorkerId)>,
+    /// One whose lease ends within this gets nothing new.
+    margin: Now,
+}
+
+/// How urgently a worker is to be given a task.
+type Fit = (bool, bool, usize, std::cmp::Reverse<u64>);
+
+impl Crew {
+    pub(super) fn new(margin: Now) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            loads: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            margin,
+        }
+    }
+
+    pub(super) fn get(&self, id: &WorkerId) -> Option<&Worker> {
+        self.rows.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
+        self.rows.iter()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &WorkerId> {
+        self.rows.keys()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Worker> + Clone {
+        self.rows.values()
+    }
+
+    /// Adds a worker, unless it is known.
+    pub(super) fn enter(&mut self, id: &WorkerId, deadline: Now) {
+        if !self.rows.contains_key(id) {
+            let worker = Worker::absent(deadline);
+            let alarm = worker.alarm(self.margin);
+            self.alarms.extend(alarm.map(|at| (at, id.clone())));
+            self.rows.insert(id.clone(), worker);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &WorkerId) {
+        if let Some(worker) = self.rows.remove(id) {
+            forget(&mut self.alarms, worker.alarm(self.margin), id);
+            forget(&mut self.loads, worker.place(), id);
+        }
+    }
+
+    pub(super) fn change<T>(
+        &mut self,
+        id: &WorkerId,
+        change: impl FnOnce(&mut Worker) -> T,
+    ) -> Option<T> {
+        let worker = self.rows.get_mut(id)?;
+        let (alarm, place) = (worker.alarm(self.margin), worker.place());
+        let changed = change(worker);
+        let (new_alarm, new_place) = (worker.alarm(self.margin), worker.place());
+        if alarm != new_alarm {
+            forget(&mut self.alarms, alarm, id);
+            self.alarms.extend(new_alarm.map(|at| (at, id.clone())));
+        }
+        if place != new_place {
+            forget(&mut self.loads, place, id);
+            self.loads.extend(new_place.map(|load| (load, id.clone())));
+        }
+        Some(changed)
+    }
+
+    /// Changes all of them.
+    pub(super) fn change_all(&mut self, change: impl Fn(&mut Worker)) {
+        let all: Vec<WorkerId> = self.rows.keys().cloned().collect();
+        for id in all {
+            self.change(&id, &change);
+        }
+    }
+
+    /// The next worker whose silence has lasted so long that something is to
+    /// be done.
+    pub(super) fn alarmed(&self, now: Now) -> Option<WorkerId> {
+        let (at, id) = self.alarms.first()?;
+        (*at <= now).then(|| id.clone())
+    }
+
+    /// Whether another than this one takes tasks.
+    pub(super) fn others_take(&self, id: &WorkerId) -> bool {
+        self.loads.iter().any(|(_, other)| other != id)
+    }
+
+    /// Whether anybody could take a task of which `queue` may wait behind
+    /// each slot.
+    pub(super) fn has_room(&self, now: Now, queue: usize) -> bool {
+        self.with_room(now, queue).next().is_some()
+    }
+
+    fn with_room(&self, now: Now, queue: usize) -> impl Iterator<Item = (u64, &WorkerId)> {
+        let least = self.loads.iter().map(|(load, id)| (*load, id));
+        least
+            .take_while(move |(load, _)| *load < FULL * (1 + queue as u64))
+            // Between two ticks, one may have become late.
+            .filter(move |(_, id)| self.is_heard(now, id))
+    }
+
+    fn is_heard(&self, now: Now, id: &WorkerId) -> bool {
+        let worker = self.rows.get(id);
+        worker.is_some_and(|w| w.deadline > now + self.margin)
+    }
+
+    /// The worker for a task: one on which it has not failed, with a free
+    /// slot, with most of the inputs at hand, and the least load; failing
+    /// that, one where it may wait behind others.
+    ///
+    /// `homes` are the workers that have an input, each once for every input.
+    pub(super) fn pick(
+        &self,
+        now: Now,
+        queue: usize,
+        homes: &[&WorkerId],
+        avoid: Option<&BTreeSet<WorkerId>>,
+    ) -> Option<WorkerId> {
+        let avoided = |id: &WorkerId| avoid.is_some_and(|avoid| avoid.contains(id));
+        let fit = |load: u64, id: &WorkerId| -> Fit {
+            let inputs = homes.iter().filter(|home| **home == id).count();
+            (!avoided(id), load < FULL, inputs, std::cmp::Reverse(load))
+        };
+        let mut best: Option<(Fit, &WorkerId)> = None;
+        let mut offer = |load: u64, id| {
+            let fit = fit(load, id);
+            if best.is_none_or(|(other, _)| fit > other) {
+                best = Some((fit, id));
+            }
+        };
+        let mut room = self.with_room(now, queue);
+        // The least loaded, and the least loaded that is not avoided.
+        for (load, id) in room.by_ref() {
+            offer(load, id);
+            if !avoided(id) {
+                break;
+            }
+        }
+        for id in homes {
+            let load = self.rows.get(*id).and_then(Worker::place);
+            let fits = |load: &u64| *load < FULL * (1 + queue as u64) && self.is_heard(now, id);
+            if let Some(load) = load.filter(fits) {
+                offer(load, id);
+            }
+        }
+        best.map(|(_, id)| id.clone())
+    }
+}
+
+impl Worker {
+    /// When its silence is to be looked at next.
+    fn alarm(&self, margin: Now) -> Option<Now> {
+        match self.silence {
+            Silence::None => Some(self.deadline.saturating_sub(margin)),
+            Silence::Late => Some(self.deadline),
+            Silence::Over => None,
+        }
+    }
+
+    /// Its place among those that take tasks.
+    fn place(&self) -> Option<u64> {
+        let heard = self.silence == Silence::None;
+        (heard && self.takes_tasks()).then(|| self.load())
+    }
+}
+
+fn forget<T: Ord>(index: &mut BTreeSet<(T, WorkerId)>, at: Option<T>, id: &WorkerId) {
+    if let Some(at) = at {
+        index.remove(&(at, id.clone()));
+    }
+}

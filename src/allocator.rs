@@ -1,0 +1,67 @@
+//! mimalloc; and in a runner, a request that cannot be met ends the process
+//! with an exit status of its own, by which its agent knows what happened. By
+//! default it would abort, as a bug does.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ablate_worker::runner::OUT_OF_MEMORY;
+use mimalloc::MiMalloc;
+
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, a request that cannot be met ends this process.
+pub(crate) fn end_when_out_of_memory() {
+    ENDS.store(true, Ordering::Relaxed);
+}
+
+pub(crate) struct Allocator;
+
+#[expect(unsafe_code, reason = "what an allocator is")]
+// SAFETY: every request goes to mimalloc as it came, and its answer back.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those that are asked for.
+        got(unsafe { MiMalloc.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        got(unsafe { MiMalloc.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        got(unsafe { MiMalloc.realloc(block, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { MiMalloc.dealloc(block, layout) }
+    }
+}
+
+fn got(block: *mut u8, bytes: usize) -> *mut u8 {
+    if block.is_null() && ENDS.load(Ordering::Relaxed) {
+        end(bytes);
+    }
+    block
+}
+
+/// Allocates nothing.
+#[cold]
+fn end(bytes: usize) -> ! {
+    let mut line = [0; 80];
+    let left = {
+        let mut rest = &mut line[..];
+        let _ = writeln!(rest, "{bytes} bytes of memory were refused");
+        rest.len()
+    };
+    let _ = nix::unistd::write(std::io::stderr(), &line[..line.len() - left]);
+    #[expect(unsafe_code, reason = "handlers at exit may allocate")]
+    // SAFETY: ends the process; nothing of it is used again.
+    unsafe {
+        nix::libc::_exit(OUT_OF_MEMORY)
+    }
+}

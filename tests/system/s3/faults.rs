@@ -1,0 +1,149 @@
+//! Sweeps on an S3 server whose answers get lost, or that does not answer.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::attempts;
+use super::moto::{Moto, assert_no_canary, site_at};
+use super::proxy::{Asked, Fate, Proxy};
+use crate::support::{Coordinator, Process, Site, sleepers};
+
+/// A sweep that runs through a proxy.
+struct Stage {
+    proxy: Proxy,
+    site: Site,
+    coordinator: Coordinator,
+    _workers: [Process; 2],
+    _moto: Moto,
+}
+
+impl Stage {
+    /// `None` where there is no S3 server.
+    fn set(judge: impl Fn(&Asked<'_>) -> Fate + Send + Sync + 'static) -> Option<Self> {
+        let moto = Moto::start()?;
+        let proxy = Proxy::start(&moto.address);
+        proxy.judge(judge);
+        let site = site_at(&proxy.address);
+        let coordinator = site.coordinator("127.0.0.1:0");
+        let workers = ["a", "b"].map(|name| site.worker(&coordinator.address, name));
+        Some(Self {
+            proxy,
+            site,
+            coordinator,
+            _workers: workers,
+            _moto: moto,
+        })
+    }
+
+    fn submit(&self, tasks: u64) {
+        let file = self.site.write("nap.toml", sleepers("nap", tasks, 200));
+        let (file, join) = (file.to_str().unwrap(), &self.coordinator.address);
+        self.site.json(&["submit", file, "--join", join, "--json"]);
+    }
+
+    fn wait(&self, condition: impl Fn(&Value) -> bool) -> Value {
+        let join = &self.coordinator.address;
+        self.site.wait_for(join, "nap", condition)
+    }
+
+    /// All done, at the first attempt; how many requests were spoilt.
+    fn ends_well(&self, tasks: usize) -> u64 {
+        let status = self.wait(|s| s["state"] != "running");
+        assert_eq!(status["state"], "done", "{status:#}");
+        assert_eq!(attempts(&status), vec![1; tasks], "{status:#}");
+        assert_no_canary(&self.site);
+        self.proxy.spoilt()
+    }
+}
+
+/// Creations that succeed and whose answer gets lost: the client meets its
+/// own bytes when it tries again. The database's files, the manifests of
+/// tasks and the objects of the probe are all created so.
+#[test]
+#[ignore = "needs an S3 server; see s3.rs"]
+fn s3_creations_whose_answers_are_lost_are_recognised() {
+    let judge = |asked: &Asked<'_>| {
+        if !asked.conditional || asked.again > 0 {
+            return Fate::Pass;
+        }
+        [Fate::CommitAndRefuse, Fate::CommitAndCut][usize::from(asked.number % 2 == 1)]
+    };
+    let Some(stage) = Stage::set(judge) else {
+        return;
+    };
+    stage.submit(6);
+    // At least one for each task, beside those of the database.
+    assert!(stage.ends_well(6) > 12);
+}
+
+#[test]
+#[ignore = "needs an S3 server; see s3.rs"]
+fn s3_creations_that_hang_are_recognised() {
+    let judge = |asked: &Asked<'_>| {
+        let hangs = asked.conditional && asked.again == 0 && !asked.target.contains("/probe/");
+        if hangs {
+            Fate::CommitAndHang
+        } else {
+            Fate::Pass
+        }
+    };
+    let Some(stage) = Stage::set(judge) else {
+        return;
+    };
+    stage.submit(2);
+    assert!(stage.ends_well(2) > 2);
+}
+
+#[test]
+#[ignore = "needs an S3 server; see s3.rs"]
+fn s3_a_server_that_is_down_for_a_while_costs_no_task() {
+    let Some(stage) = Stage::set(|_| Fate::Pass) else {
+        return;
+    };
+    stage.submit(12);
+    stage.wait(|s| s["done"].as_u64() >= Some(2));
+    stage.proxy.judge(|_| Fate::Refuse);
+    std::thread::sleep(Duration::from_secs(20));
+    stage.proxy.judge(|_| Fate::Pass);
+    assert!(stage.ends_well(12) > 4);
+}
+
+/// Far more than the one in a hundred of a bad day, so that each kind of
+/// request meets it.
+#[test]
+#[ignore = "needs an S3 server; see s3.rs"]
+fn s3_errors_now_and_then_cost_no_task() {
+    let fates = [
+        Fate::Refuse,
+        Fate::CommitAndCut,
+        Fate::Cut,
+        Fate::CommitAndRefuse,
+    ];
+    let judge = move |asked: &Asked<'_>| match asked.number % 11 {
+        10 => fates[usize::try_from(asked.number / 11 % 4).unwrap()],
+        _ => Fate::Pass,
+    };
+    let Some(stage) = Stage::set(judge) else {
+        return;
+    };
+    stage.submit(12);
+    assert!(stage.ends_well(12) > 8);
+}
+
+/// A proxy that makes every creation unconditional, as some servers do: it
+/// is refused before anything is written.
+#[test]
+#[ignore = "needs an S3 server; see s3.rs"]
+fn s3_a_server_that_ignores_conditions_is_refused() {
+    let Some(moto) = Moto::start() else { return };
+    let proxy = Proxy::start(&moto.address);
+    proxy.ignore_conditions();
+    let site = site_at(&proxy.address);
+    let output = site.run(&["coordinator", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(4));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("more than one winner"), "{stderr}");
+    let left = moto.ask("GET /bucket?list-type=2");
+    assert!(!left.contains("<Key>"), "{left}");
+}

@@ -1,0 +1,88 @@
+//! Whether the kernel kills processes because memory ran out: its counters
+//! before and after. A SIGKILL does not say who sent it.
+
+use std::fs;
+
+/// Kills for want of memory so far; `None` where that cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct OomKills {
+    /// On this machine.
+    machine: Option<u64>,
+    /// Among the processes of this one's control group, which is also that of
+    /// the runners.
+    group: Option<u64>,
+}
+
+impl OomKills {
+    pub(super) fn so_far() -> Self {
+        let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut files = counter_files(&group).into_iter();
+        Self {
+            machine: count("/proc/vmstat"),
+            group: files.find_map(|file| count(&file)),
+        }
+    }
+
+    /// Whether there was one between `self` and `now`. Where the group's count
+    /// is known, kills of others do not matter.
+    pub(super) fn grew(self, now: Self) -> bool {
+        let more = |before: Option<u64>, now: Option<u64>| Some(now? > before?);
+        more(self.group, now.group)
+            .or_else(|| more(self.machine, now.machine))
+            .unwrap_or(false)
+    }
+}
+
+/// The value after `oom_kill` in a file of names and numbers.
+fn count(file: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// Where the control group in this `/proc/self/cgroup` counts its kills. In
+/// a container its own group may be mounted as the root.
+fn counter_files(groups: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let path = path.trim_end_matches('/');
+        if controllers.split(',').any(|c| c == "memory") {
+            // Version 1 comes first: with both mounted, it has the memory.
+            let of = |path: &str| format!("/sys/fs/cgroup/memory{path}/memory.oom_control");
+            files.splice(0..0, [of(path), of("")]);
+        } else if controllers.is_empty() {
+            let of = |path: &str| format!("/sys/fs/cgroup{path}/memory.events");
+            files.extend([of(path), of("")]);
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_own_count_decides_where_there_is_one() {
+        let kills = |machine, group| OomKills { machine, group };
+        let before = kills(Some(3), Some(1));
+        assert!(before.grew(kills(Some(4), Some(2))));
+        assert!(!before.grew(kills(Some(4), Some(1))));
+        assert!(kills(Some(3), None).grew(kills(Some(4), None)));
+        assert!(!OomKills::default().grew(OomKills::default()));
+    }
+
+    #[test]
+    fn both_versions_of_control_groups_are_found() {
+        let v2 = counter_files("0::/user.slice/x\n");
+        assert_eq!(v2[0], "/sys/fs/cgroup/user.slice/x/memory.events");
+        let v1 = counter_files("4:memory:/box\n0::/\n");
+        assert_eq!(v1[0], "/sys/fs/cgroup/memory/box/memory.oom_control");
+        assert_eq!(v1.last().unwrap(), "/sys/fs/cgroup/memory.events");
+        assert!(counter_files("nonsense").is_empty());
+    }
+}
