@@ -7,7 +7,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use ablate_worker::bench::{MODELS, Model, compute_here, model};
+use ablate_worker::bench::{MODELS, Model, PURGE_DELAY, compute_here, model};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,10 @@ fn compare(options: &Options) -> Result<()> {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["--child", model.name, &steps, &threads]);
                 command.env("RAYON_NUM_THREADS", &threads);
+                let (name, value) = PURGE_DELAY;
+                if std::env::var_os(name).is_none() {
+                    command.env(name, value);
+                }
                 ours = Some(run(&mut command)?.better(ours));
                 let Ok(python) = &python else { continue };
                 for layout in ["nchw", "channels_last"] {

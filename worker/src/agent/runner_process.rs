@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::log_tail::LogTail;
 use super::oom::OomKills;
 use crate::devices;
-use crate::runner::OUT_OF_MEMORY;
+use crate::runner::{OUT_OF_MEMORY, PURGE_DELAY};
 use crate::runner::protocol::{FromRunner, ToRunner};
 
 /// A longer line is not of the protocol.
@@ -124,6 +124,10 @@ impl Launcher {
         }
         for secret in SECRETS {
             command.env_remove(secret);
+        }
+        let (name, value) = PURGE_DELAY;
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
         }
         let mut child = command
             .env("RAYON_NUM_THREADS", self.threads.to_string())

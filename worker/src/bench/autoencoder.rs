@@ -7,10 +7,11 @@ use super::{Optimised, Training, tensor, uniform};
 use crate::data::images::Images;
 use crate::models::autoencoder::Arch;
 use crate::nn::adam::Settings;
-use crate::nn::layer::{Act, Kind, Layer, Plan, Rows, Window};
+use crate::nn::layer::{Act, Kind, Layer, Plan, Rows, Window, through};
 use crate::nn::loss::mse;
 use crate::nn::noise;
 use crate::nn::params::{self, Named};
+use crate::nn::reuse::add;
 use crate::nn::rng::stream;
 
 pub(super) const BATCH: usize = 64;
@@ -117,15 +118,11 @@ fn build(
 impl Training for Autoencoder {
     /// Latents, noise, images, mean squared error.
     fn step(&mut self, step: u64) -> Result<f32> {
-        let through = |layers: &[Layer], x: Rows| {
-            let mut layers = layers.iter();
-            layers.try_fold(x, |x, layer| layer.forward(&x))
-        };
-        let mut z = through(&self.encoder, self.images.clone())?;
+        let mut z = through(&self.encoder, &self.images)?;
         let mut rng = stream(0, "noise", step);
         let noise = noise::draw(&self.noise, &mut rng, z.data.elem_count());
-        z.data = (&z.data + tensor(noise, z.data.dims())?)?;
-        let y = through(&self.decoder, z)?.data;
+        z.data = add(&z.data, &tensor(noise, z.data.dims())?)?;
+        let y = through(&self.decoder, &z)?.data;
         self.optimised.step(step, &mse(&y, &self.images.data)?)
     }
 }

@@ -14,6 +14,9 @@ use crate::nn::adam::{Adam, Settings};
 use crate::nn::params::Named;
 use crate::nn::rng::stream;
 
+/// What a runner's allocator is told.
+pub use crate::runner::PURGE_DELAY;
+
 /// A model in training.
 pub trait Training {
     /// One step, counted from 1: inputs, loss, gradients, optimiser. Returns

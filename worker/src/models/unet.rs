@@ -12,7 +12,9 @@ use crate::nn::attention::{Attention, attention};
 use crate::nn::build::Build;
 use crate::nn::device::device;
 use crate::nn::dropout::{Dropout, dropout};
+use crate::nn::graph::forget;
 use crate::nn::group_norm::{After, GroupNorm, group_norm};
+use crate::nn::join::join;
 use crate::nn::layer::{Act, Kind, Layer, Rows, Window, linear};
 use crate::nn::loss::mse;
 use crate::nn::mode::Mode;
@@ -223,7 +225,7 @@ impl UNet {
                     let Some(beside) = left.pop() else {
                         bail!("nothing was left for a block on the way up");
                     };
-                    let data = Tensor::cat(&[&x.data, &beside.data], 1)?;
+                    let data = join(&x.data, &beside.data)?;
                     free(&x.data)?;
                     block.forward(&Rows { data, ..x }, &time, mode)?
                 }
@@ -316,11 +318,17 @@ fn residual(
 
 impl Residual {
     fn forward(&self, x: &Rows, time: &Tensor, mode: Mode) -> Result<Rows> {
-        let h = self.convs[0].forward(&self.norms[0].forward(x)?)?;
+        let normal = self.norms[0].forward(x)?;
+        let h = self.convs[0].forward(&normal)?;
+        forget(&normal.data)?;
         let h = add_per_image(&h, &linear(&self.time, time)?)?;
         let h = self.norms[1].forward(&h)?;
-        let data = self.dropout.forward(&h.data, mode)?;
-        let h = self.convs[1].forward(&Rows { data, ..h })?;
+        let normal = Rows {
+            data: self.dropout.forward(&h.data, mode)?,
+            ..h
+        };
+        let h = self.convs[1].forward(&normal)?;
+        forget(&normal.data)?;
         let around = match &self.shortcut {
             Some(layer) => layer.forward(x)?.data,
             None => x.data.clone(),

@@ -31,44 +31,26 @@ impl Act {
         }
     }
 
-    /// From the gradient of the output `y`: the gradient before the
-    /// activation, into `out`, and that of the bias.
-    pub(super) fn back(
-        self,
-        grad: &[f32],
-        y: &[f32],
-        channels: usize,
-        out: &mut [f32],
-    ) -> Vec<f32> {
+    /// Turns the gradient of the output `y` into that before the activation;
+    /// returns that of the bias.
+    pub(super) fn back(self, grad: &mut [f32], y: &[f32], channels: usize) -> Vec<f32> {
         let part = part(y.len(), channels);
-        let parts = out.par_chunks_mut(part);
-        let parts = parts.zip(grad.par_chunks(part)).zip(y.par_chunks(part));
+        let parts = grad.par_chunks_mut(part).zip(y.par_chunks(part));
         let sums: Vec<Vec<f32>> = parts
-            .map(|((out, grad), y)| {
+            .map(|(grad, y)| {
                 let mut sums = vec![0.0; channels];
                 match self {
-                    Self::None => slope(out, grad, y, &mut sums, |g, _| g),
-                    Self::Relu => slope(
-                        out,
-                        grad,
-                        y,
-                        &mut sums,
-                        |g, y| {
-                            if y > 0.0 { g } else { 0.0 }
-                        },
-                    ),
+                    Self::None => slope(grad, y, &mut sums, |g, _| g),
+                    Self::Relu => slope(grad, y, &mut sums, |g, y| if y > 0.0 { g } else { 0.0 }),
                     Self::LeakyRelu => {
                         slope(
-                            out,
                             grad,
                             y,
                             &mut sums,
-                            |g, y| {
-                                if y > 0.0 { g } else { SLOPE * g }
-                            },
-                        )
+                            |g, y| if y > 0.0 { g } else { SLOPE * g },
+                        );
                     }
-                    Self::Tanh => slope(out, grad, y, &mut sums, |g, y| g * (1.0 - y * y)),
+                    Self::Tanh => slope(grad, y, &mut sums, |g, y| g * (1.0 - y * y)),
                 }
                 sums
             })
@@ -128,18 +110,17 @@ fn each(rows: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
     );
 }
 
-fn slope(out: &mut [f32], grad: &[f32], y: &[f32], sums: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+fn slope(grad: &mut [f32], y: &[f32], sums: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     let channels = sums.len();
     wide(
         #[inline(always)]
         || {
-            let rows = out.chunks_exact_mut(channels);
-            let rows = rows.zip(grad.chunks_exact(channels));
-            for ((out, grad), y) in rows.zip(y.chunks_exact(channels)) {
-                let values = out.iter_mut().zip(sums.iter_mut());
-                for (((out, sum), grad), y) in values.zip(grad).zip(y) {
-                    *out = f(*grad, *y);
-                    *sum += *out;
+            let rows = grad.chunks_exact_mut(channels);
+            for (grad, y) in rows.zip(y.chunks_exact(channels)) {
+                let values = grad.iter_mut().zip(sums.iter_mut());
+                for ((grad, sum), y) in values.zip(y) {
+                    *grad = f(*grad, *y);
+                    *sum += *grad;
                 }
             }
         },

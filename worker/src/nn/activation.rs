@@ -7,7 +7,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use super::decay::{logistic, tanh};
 use super::layer::{values, with_values};
 use super::pieces;
-use super::{backward, composed};
+use super::reuse::own;
+use super::{backward, composed, graph};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Activation {
@@ -35,7 +36,7 @@ impl Activation {
         if composed::wanted(&x) {
             return composed::activation::apply(self, &x);
         }
-        x.apply_op1(Apply(self))
+        graph::apply1(&x, Apply(self))
     }
 
     fn forward(self, x: &[f32]) -> Vec<f32> {
@@ -51,28 +52,28 @@ impl Activation {
         }
     }
 
-    /// The gradient of the input, from the input and the output's.
-    fn backward(self, x: &[f32], grad: &[f32]) -> Vec<f32> {
+    /// Turns the output's gradient into the input's.
+    fn backward(self, x: &[f32], grad: &mut [f32]) {
         match self {
-            Self::Relu => pieces::zip(x, grad, |x, g| if x > 0.0 { g } else { 0.0 }),
+            Self::Relu => pieces::turn(grad, x, |g, x| if x > 0.0 { g } else { 0.0 }),
             Self::LeakyRelu(slope) => {
-                pieces::zip(x, grad, |x, g| if x > 0.0 { g } else { slope * g })
+                pieces::turn(grad, x, |g, x| if x > 0.0 { g } else { slope * g })
             }
-            Self::Silu => pieces::zip(x, grad, |x, g| g * silu_slope(x)),
-            Self::Gelu => pieces::zip(x, grad, |x, g| {
+            Self::Silu => pieces::turn(grad, x, |g, x| g * silu_slope(x)),
+            Self::Gelu => pieces::turn(grad, x, |g, x| {
                 let density = 0.5 * GELU[0] * libm::expf(-0.5 * x * x);
                 g * (normal(x) + x * density)
             }),
-            Self::GeluTanh => pieces::zip(x, grad, |x, g| {
+            Self::GeluTanh => pieces::turn(grad, x, |g, x| {
                 let s = logistic(2.0 * inner(x));
                 let slope = 2.0 * GELU[0] * (1.0 + 3.0 * GELU[1] * x * x);
                 g * (s + x * s * (1.0 - s) * slope)
             }),
-            Self::Tanh => pieces::zip(x, grad, |x, g| {
+            Self::Tanh => pieces::turn(grad, x, |g, x| {
                 let y = tanh(x);
                 g * (1.0 - y * y)
             }),
-            Self::Sigmoid => pieces::zip(x, grad, |x, g| {
+            Self::Sigmoid => pieces::turn(grad, x, |g, x| {
                 let s = logistic(x);
                 g * s * (1.0 - s)
             }),
@@ -110,7 +111,11 @@ impl CustomOp1 for Apply {
 
     fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         backward::done(y);
-        let gx = with_values(x, |x| with_values(grad, |g| Ok(self.0.backward(x, g))))?;
+        let mut gx = own(grad)?;
+        with_values(x, |x| {
+            self.0.backward(x, &mut gx);
+            Ok(())
+        })?;
         Ok(Some(Tensor::from_vec(gx, x.shape(), x.device())?))
     }
 }

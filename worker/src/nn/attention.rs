@@ -10,6 +10,7 @@ use super::backward;
 use super::build::Build;
 use super::composed;
 use super::gemm::{Matrix, product};
+use super::graph;
 use super::layer::{Act, Kind, Layer, Rows, values, with_values};
 use super::softmax::exponentials;
 
@@ -75,7 +76,7 @@ pub(super) fn attend(qkv: &Tensor, sites: usize, heads: usize) -> Result<Tensor>
         heads,
         width,
     };
-    qkv.contiguous()?.apply_op1(op)
+    graph::apply1(&qkv.contiguous()?, op)
 }
 
 struct Attend {

@@ -16,6 +16,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use candle_core::{Result, Tensor, TensorId, bail};
 
 use super::fused::with_values;
+use super::graph;
 use super::reuse;
 use super::workspace::Buffer;
 
@@ -174,7 +175,7 @@ pub(super) fn pass<'a>(
     }
     PASS.set(Some(pass));
     let ended = Ended;
-    let mut grads = loss.backward()?;
+    let mut grads = graph::backward(loss)?;
     let pass = PASS.take();
     drop(ended);
     let Some(mut pass) = pass else {

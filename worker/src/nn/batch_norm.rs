@@ -7,13 +7,16 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, bail};
 use rayon::prelude::*;
 
+use super::backward;
 use super::build::{Build, Init};
 use super::composed;
 use super::device::device;
+use super::graph;
 use super::layer::{values, with_values};
 use super::mode::Mode;
 use super::narrow;
 use super::pieces::{piece, sums};
+use super::reuse::own;
 use super::simd::wide;
 
 /// Added to variances, and how far a batch moves the running statistics, as
@@ -79,7 +82,7 @@ impl BatchNorm {
             means: mean.into_iter().map(narrow).collect(),
             scales: variance.into_iter().map(scale).collect(),
         };
-        x.apply_op3(&self.weight, &self.bias, op)
+        graph::apply3(&x, &self.weight, &self.bias, op)
     }
 
     fn composed(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
@@ -183,8 +186,9 @@ impl Normalise {
         y
     }
 
-    /// Gradients of input, weight and bias.
-    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
+    /// Turns the output's gradient into the input's; returns those of weight
+    /// and bias.
+    fn backward(&self, x: &[f32], weight: &[f32], grad: &mut [f32]) -> [Vec<f32>; 2] {
         let width = weight.len();
         let rows = x.len() / width;
         let both = sums(
@@ -216,30 +220,28 @@ impl Normalise {
         };
         let (by_mean, by_scale) = (share(gb), share(gw));
         let slopes: Vec<f32> = self.scales.iter().zip(weight).map(|(s, w)| s * w).collect();
-        let mut gx = vec![0.0; x.len()];
         let piece = piece(rows, width) * width;
-        let parts = gx.par_chunks_mut(piece).zip(x.par_chunks(piece));
-        let parts = parts.zip(grad.par_chunks(piece));
-        parts.for_each(|((gx, x), grad)| {
+        let parts = grad.par_chunks_mut(piece).zip(x.par_chunks(piece));
+        parts.for_each(|(grad, x)| {
             wide(
                 #[inline(always)]
                 || {
-                    let rows = gx.chunks_exact_mut(width).zip(x.chunks_exact(width));
-                    for ((gx, x), grad) in rows.zip(grad.chunks_exact(width)) {
+                    let rows = grad.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                    for (grad, x) in rows {
                         let channels = self.means.iter().zip(&self.scales).zip(&slopes);
                         let channels = channels.zip(by_mean.iter().zip(&by_scale));
-                        let values = gx.iter_mut().zip(x).zip(grad);
-                        for (((gx, x), g), (((mean, scale), slope), (by_mean, by_scale))) in
+                        let values = grad.iter_mut().zip(x);
+                        for ((g, x), (((mean, scale), slope), (by_mean, by_scale))) in
                             values.zip(channels)
                         {
-                            *gx = slope * (g - by_mean - (x - mean) * scale * by_scale);
+                            *g = slope * (*g - by_mean - (x - mean) * scale * by_scale);
                         }
                     }
                 },
             );
         });
         let narrowed = |sums: &[f64]| sums.iter().copied().map(narrow).collect();
-        [gx, narrowed(gw), narrowed(gb)]
+        [narrowed(gw), narrowed(gb)]
     }
 }
 
@@ -267,13 +269,13 @@ impl CustomOp3 for Normalise {
         x: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [gx, gw, gb] = with_values(x, |x| {
-            with_values(weight, |w| {
-                with_values(grad, |g| Ok(self.backward(x, w, g)))
-            })
+        backward::done(y);
+        let mut gx = own(grad)?;
+        let [gw, gb] = with_values(x, |x| {
+            with_values(weight, |w| Ok(self.backward(x, w, &mut gx)))
         })?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((

@@ -8,13 +8,12 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::device::device;
-use super::layer::with_values;
 use super::mode::Mode;
 use super::narrow;
-use super::reuse::{take_here, taken};
+use super::reuse::{self, take_here, taken};
 use super::rng::{Stream, stream};
 use super::simd::wide;
-use super::{backward, composed};
+use super::{backward, composed, graph};
 
 /// Values with a stream of their own.
 const PART: usize = 1 << 14;
@@ -58,7 +57,7 @@ impl Dropout {
             rate: self.rate,
             values: take_here(x)?,
         };
-        x.apply_op1(op)
+        graph::apply1(x, op)
     }
 }
 
@@ -98,14 +97,14 @@ impl CustomOp1 for Drop {
         "dropout"
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.apply(taken(&self.values));
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = self.apply(taken(&self.values, x, layout)?);
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         backward::done(y);
-        let gx = with_values(grad, |grad| Ok(self.apply(grad.to_vec())))?;
+        let gx = self.apply(reuse::own(grad)?);
         Ok(Some(Tensor::from_vec(gx, x.shape(), x.device())?))
     }
 }

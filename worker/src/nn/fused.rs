@@ -7,8 +7,10 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use super::act::{self, Act};
 use super::backward::{self, Fate, Use};
 use super::by_site::BySite;
+use super::graph;
 use super::im2col::Im2col;
 use super::pointwise::Pointwise;
+use super::reuse::own;
 use super::sides::{Finish, Side, Sides, Want};
 use super::unfold::Unfold;
 use super::winograd;
@@ -97,7 +99,7 @@ impl Fused {
     /// Rows of inputs → rows of outputs.
     pub(super) fn apply(mut self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         self.uses = [Use::of(weight), Use::of(bias)];
-        x.apply_op3(weight, bias, self)
+        graph::apply3(x, weight, bias, self)
     }
 
     fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
@@ -167,6 +169,7 @@ impl CustomOp3 for Fused {
         y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        graph::recall(x)?;
         let [of_weight, of_bias] = self.uses.each_ref().map(Option::as_ref);
         let fates = [Use::fate(of_weight), Use::fate(of_bias)];
         let want = |side| Want {
@@ -185,19 +188,21 @@ impl CustomOp3 for Fused {
                 })
             })
         };
-        let (gb, gradients) = with_values(grad, |grad| {
-            if self.act == Act::None {
-                return Ok((act::sums(grad, self.outputs), back(grad)?));
-            }
-            // The gradient before the activation.
-            let mut g = Buffer::take(grad.len());
-            let gb = with_values(y, |y| Ok(self.act.back(grad, y, self.outputs, &mut g)))?;
-            Ok((gb, back(&g)?))
-        })?;
+        let (gb, gradients) = {
+            // The gradient before the activation, in the place of that behind it.
+            let mut g = own(grad)?;
+            let gb = if self.act == Act::None {
+                act::sums(&g, self.outputs)
+            } else {
+                graph::recall(y)?;
+                with_values(y, |y| Ok(self.act.back(&mut g, y, self.outputs)))?
+            };
+            backward::done(y);
+            (gb, back(&g)?)
+        };
         let tensor =
             |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let gx = gradients.side.map(|gx| tensor(gx, x)).transpose()?;
-        backward::done(y);
         // From here on nothing reads weight or bias.
         let settle = |fate, of: Option<&Use>, grad: Option<Buffer>, like: &Tensor| {
             let Some(grad) = grad else { return Ok(None) };

@@ -13,9 +13,11 @@ use super::backward;
 use super::build::{Build, Init};
 use super::composed;
 use super::decay::logistic;
+use super::graph;
 use super::layer::{Rows, values, with_values};
 use super::narrow;
 use super::pieces::{accumulate, piece};
+use super::reuse::own;
 use super::simd::wide;
 
 /// Added to variances, as in PyTorch.
@@ -80,7 +82,7 @@ impl GroupNorm {
             statistics: OnceLock::new(),
         };
         Ok(Rows {
-            data: data.apply_op3(&self.weight, &self.bias, op)?,
+            data: graph::apply3(&data, &self.weight, &self.bias, op)?,
             ..*x
         })
     }
@@ -170,8 +172,9 @@ impl Fused {
         y
     }
 
-    /// Gradients of input, weight and bias.
-    fn backward(&self, x: &[f32], weight: &[f32], bias: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
+    /// Turns the output's gradient into the input's; returns those of weight
+    /// and bias.
+    fn backward(&self, x: &[f32], weight: &[f32], bias: &[f32], grad: &mut [f32]) -> [Vec<f32>; 2] {
         let width = weight.len();
         let image = self.sites * width;
         let images = x.len() / image;
@@ -179,21 +182,18 @@ impl Fused {
             let images = x.chunks_exact(image);
             images.flat_map(|x| self.moments(x, width)).collect()
         });
-        let mut gx = vec![0.0; x.len()];
         let piece = piece(images, image);
-        let parts = gx.par_chunks_mut(piece * image);
+        let parts = grad.par_chunks_mut(piece * image);
         let parts = parts.zip(x.par_chunks(piece * image));
-        let parts = parts.zip(grad.par_chunks(piece * image));
         let parts = parts.zip(all.par_chunks(piece * self.groups));
-        let parts = parts.map(|(((gx, x), grad), moments)| {
+        let parts = parts.map(|((grad, x), moments)| {
             let mut totals = [vec![0.0; width], vec![0.0; width]];
-            let images = gx.chunks_exact_mut(image).zip(x.chunks_exact(image));
-            let images = images.zip(grad.chunks_exact(image));
-            for (((gx, x), grad), moments) in images.zip(moments.chunks_exact(self.groups)) {
+            let images = grad.chunks_exact_mut(image).zip(x.chunks_exact(image));
+            for ((grad, x), moments) in images.zip(moments.chunks_exact(self.groups)) {
                 let channels = Channels::new(moments, width);
                 let sums = wide(
                     #[inline(always)]
-                    || self.image_backward(gx, x, grad, (weight, bias), &channels),
+                    || self.image_backward(grad, x, (weight, bias), &channels),
                 );
                 for (total, sums) in totals.iter_mut().zip(&sums) {
                     accumulate(total, sums);
@@ -206,36 +206,33 @@ impl Fused {
             let channel = |c: usize| narrow(parts.iter().map(|part| part[which][c]).sum());
             (0..width).map(channel).collect()
         };
-        let [gw, gb] = [sum(0), sum(1)];
-        [gx, gw, gb]
+        [sum(0), sum(1)]
     }
 
-    /// Writes the gradient of one image; returns its gradients of weight and
+    /// Turns the gradient of one image; returns its gradients of weight and
     /// bias.
     #[inline(always)]
     fn image_backward(
         &self,
-        gx: &mut [f32],
+        grad: &mut [f32],
         x: &[f32],
-        grad: &[f32],
         (weight, bias): (&[f32], &[f32]),
         Channels { means, scales }: &Channels,
     ) -> [Vec<f32>; 2] {
         let width = weight.len();
         let size = width / self.groups;
         let (mut gw, mut gb) = (vec![0.0f32; width], vec![0.0f32; width]);
-        let rows = gx.chunks_exact_mut(width).zip(x.chunks_exact(width));
-        for ((gx, x), grad) in rows.zip(grad.chunks_exact(width)) {
-            gx.copy_from_slice(grad);
+        let rows = grad.chunks_exact_mut(width).zip(x.chunks_exact(width));
+        for (grad, x) in rows {
             if self.after == After::Silu {
                 let channels = means.iter().zip(scales).zip(weight.iter().zip(bias));
-                for ((gx, x), ((mean, scale), (w, b))) in gx.iter_mut().zip(x).zip(channels) {
-                    *gx *= silu_slope((x - mean) * (scale * w) + b);
+                for ((g, x), ((mean, scale), (w, b))) in grad.iter_mut().zip(x).zip(channels) {
+                    *g *= silu_slope((x - mean) * (scale * w) + b);
                 }
             }
             let channels = means.iter().zip(scales);
             let sums = gw.iter_mut().zip(gb.iter_mut());
-            for (((g, x), (mean, scale)), (gw, gb)) in gx.iter().zip(x).zip(channels).zip(sums) {
+            for (((g, x), (mean, scale)), (gw, gb)) in grad.iter().zip(x).zip(channels).zip(sums) {
                 *gb += g;
                 *gw += g * ((x - mean) * scale);
             }
@@ -252,12 +249,12 @@ impl Fused {
             spread(&shares, size)
         };
         let (by_mean, by_scale) = (share(&gb), share(&gw));
-        let rows = gx.chunks_exact_mut(width).zip(x.chunks_exact(width));
-        for (gx, x) in rows {
+        let rows = grad.chunks_exact_mut(width).zip(x.chunks_exact(width));
+        for (grad, x) in rows {
             let channels = means.iter().zip(scales).zip(weight);
             let channels = channels.zip(by_mean.iter().zip(&by_scale));
             for ((g, x), (((mean, scale), w), (by_mean, by_scale))) in
-                gx.iter_mut().zip(x).zip(channels)
+                grad.iter_mut().zip(x).zip(channels)
             {
                 let normal = (x - mean) * scale;
                 *g = scale * (w * *g - by_mean - normal * by_scale);
@@ -322,14 +319,13 @@ impl CustomOp3 for Fused {
         y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [gx, gw, gb] = with_values(x, |x| {
+        backward::done(y);
+        let mut gx = own(grad)?;
+        let [gw, gb] = with_values(x, |x| {
             with_values(weight, |w| {
-                with_values(bias, |b| {
-                    with_values(grad, |g| Ok(self.backward(x, w, b, g)))
-                })
+                with_values(bias, |b| Ok(self.backward(x, w, b, &mut gx)))
             })
         })?;
-        backward::done(y);
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((
             Some(tensor(gx, x)?),

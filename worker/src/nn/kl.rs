@@ -10,6 +10,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::composed;
+use super::graph;
 use super::layer::{values, with_values};
 use super::narrow;
 use super::pieces::piece;
@@ -36,7 +37,7 @@ pub(crate) fn divergence(logits: &Tensor, targets: Arc<[Target]>) -> Result<Tens
     if composed::wanted(logits) {
         return composed::loss::divergence(logits, &targets);
     }
-    logits.apply_op1(Divergence { targets })
+    graph::apply1(logits, Divergence { targets })
 }
 
 impl CustomOp1 for Divergence {

@@ -13,7 +13,11 @@ use super::composed;
 use super::composed::conv::Map;
 use super::fused::Fused;
 pub(super) use super::fused::{values, with_values};
+use super::graph;
 use super::unfold::Unfold;
+
+/// Inputs of a linear map that are few.
+const CHEAP: usize = 32;
 
 /// Sizes along the two sides are `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +246,31 @@ fn unfold(window: Window, channels: usize, wide: [usize; 2], sites: [usize; 2]) 
         out_h: sites[0],
         out_w: sites[1],
     })
+}
+
+/// Through one layer after another. What linear maps of few inputs put out is
+/// forgotten behind the next layer: computing it again costs next to nothing.
+///
+/// # Errors
+/// As for `Layer::forward`.
+pub(crate) fn through(layers: &[Layer], x: &Rows) -> Result<Rows> {
+    let mut x = x.clone();
+    let mut cheap = false;
+    for layer in layers {
+        let y = layer.forward(&x)?;
+        if cheap {
+            graph::forget(&x.data)?;
+        }
+        let Plan {
+            kind,
+            inputs,
+            outputs,
+            ..
+        } = layer.plan;
+        cheap = kind == Kind::Linear && inputs <= CHEAP && outputs > inputs;
+        x = y;
+    }
+    Ok(x)
 }
 
 /// A linear layer on `[rows, inputs]`.

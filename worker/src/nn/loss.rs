@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::composed;
 use super::decay::{decay, log_one_plus, logistic};
+use super::graph;
 use super::layer::{values, with_values};
 use super::narrow;
 use super::pieces::{piece, total, zip};
@@ -34,6 +35,57 @@ pub(crate) fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tenso
     pairs(logits, targets, Pairs::Bernoulli)
 }
 
+/// The sum of (x − y)², of two tensors of one shape of which y is a constant,
+/// divided by `n`.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn squared_error(x: &Tensor, y: &Tensor, n: usize) -> Result<Tensor> {
+    let sum = |x: &Tensor| (x - y)?.sqr()?.sum_all()? / n as f64;
+    if composed::wanted(x) {
+        return sum(x);
+    }
+    let value = sum(&x.detach())?.to_scalar()?;
+    let share = narrow(1.0 / n as f64);
+    graph::apply2(&x.contiguous()?, &y.contiguous()?, Squares { value, share })
+}
+
+struct Squares {
+    value: f32,
+    /// 1/n.
+    share: f32,
+}
+
+impl CustomOp2 for Squares {
+    fn name(&self) -> &'static str {
+        "squared error"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![self.value]), Shape::from(())))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let share = grad.to_scalar::<f32>()? * self.share;
+        let gx = with_values(x, |x| {
+            with_values(y, |y| Ok(zip(x, y, |x, y| 2.0 * ((x - y) * share))))
+        })?;
+        Ok((Some(Tensor::from_vec(gx, x.shape(), x.device())?), None))
+    }
+}
+
 fn pairs(x: &Tensor, y: &Tensor, op: Pairs) -> Result<Tensor> {
     if x.shape() != y.shape() || x.elem_count() == 0 {
         bail!("a loss of {:?} against {:?}", x.shape(), y.shape());
@@ -44,7 +96,7 @@ fn pairs(x: &Tensor, y: &Tensor, op: Pairs) -> Result<Tensor> {
             Pairs::Bernoulli => composed::loss::bernoulli(x, y),
         };
     }
-    x.contiguous()?.apply_op2(&y.contiguous()?, op)
+    graph::apply2(&x.contiguous()?, &y.contiguous()?, op)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +170,7 @@ pub(crate) fn cross_entropy(logits: &Tensor, classes: Arc<[u32]>) -> Result<Tens
     if composed::wanted(logits) {
         return composed::loss::cross_entropy(logits, &classes);
     }
-    logits.contiguous()?.apply_op1(CrossEntropy { classes })
+    graph::apply1(&logits.contiguous()?, CrossEntropy { classes })
 }
 
 struct CrossEntropy {

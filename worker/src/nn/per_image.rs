@@ -10,7 +10,7 @@ use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
 use super::reuse::{take_here, taken};
 use super::simd::wide;
-use super::{backward, composed};
+use super::{backward, composed, graph};
 
 /// Nobody else may have `x`, and its gradient must not need its values
 /// (`reuse`).
@@ -31,7 +31,7 @@ pub(crate) fn add_per_image(x: &Rows, each: &Tensor) -> Result<Rows> {
         sites,
         values: take_here(&x.data)?,
     };
-    let data = x.data.apply_op2(&each.contiguous()?, op)?;
+    let data = graph::apply2(&x.data, &each.contiguous()?, op)?;
     Ok(Rows { data, ..*x })
 }
 
@@ -48,7 +48,7 @@ impl CustomOp2 for PerImage {
 
     fn cpu_fwd(
         &self,
-        _: &CpuStorage,
+        x: &CpuStorage,
         x_layout: &Layout,
         each: &CpuStorage,
         each_layout: &Layout,
@@ -57,7 +57,7 @@ impl CustomOp2 for PerImage {
         let each = values(each, each_layout)?;
         let image = self.sites * width;
         let piece = piece(images, image);
-        let mut y = taken(&self.values);
+        let mut y = taken(&self.values, x, x_layout)?;
         let parts = y.par_chunks_mut(piece * image);
         let parts = parts.zip(each.par_chunks(piece * width));
         parts.for_each(|(y, each)| {

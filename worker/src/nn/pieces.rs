@@ -57,6 +57,19 @@ pub(super) fn zip(x: &[f32], y: &[f32], value: impl Fn(f32, f32) -> f32 + Sync) 
     out
 }
 
+/// Turns each of `x` into what `value` makes of it and its pair in `y`.
+pub(super) fn turn(x: &mut [f32], y: &[f32], value: impl Fn(f32, f32) -> f32 + Sync) {
+    assert_eq!(x.len(), y.len(), "pairs");
+    let piece = piece(x.len(), 1);
+    let parts = x.par_chunks_mut(piece).zip(y.par_chunks(piece));
+    parts.for_each(|(x, y)| {
+        wide(
+            #[inline(always)]
+            || x.iter_mut().zip(y).for_each(|(x, y)| *x = value(*x, *y)),
+        );
+    });
+}
+
 /// `width` sums over `rows` rows: `add` adds those of some rows, which it is
 /// given in blocks.
 pub(super) fn sums(

@@ -5,10 +5,10 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::composed;
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
 use super::unfold::Unfold;
+use super::{backward, composed, graph};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pool {
@@ -50,7 +50,7 @@ pub(crate) fn pool(kind: Pool, x: &Rows, kernel: usize, stride: usize) -> Result
         kernel,
         stride,
     };
-    let data = x.data.contiguous()?.apply_op1(op)?;
+    let data = graph::apply1(&x.data.contiguous()?, op)?;
     Ok(Rows { data, n: x.n, h, w })
 }
 
@@ -164,7 +164,8 @@ impl CustomOp1 for Windows {
         Ok((CpuStorage::F32(y), (self.images * to, width).into()))
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        backward::done(y);
         let (_, width) = x.dims2()?;
         let [from, to] = self.sites();
         let mut gx = vec![0.0; x.elem_count()];

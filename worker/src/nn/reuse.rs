@@ -4,15 +4,15 @@
 //! whose own gradient needs its shape alone.
 
 use std::cell::RefCell;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, InplaceOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::fused::values;
+use super::fused::{values, with_values};
 use super::pieces::piece;
 use super::simd::wide;
-use super::{backward, composed};
+use super::{backward, composed, graph};
 
 struct Take(RefCell<Vec<f32>>);
 
@@ -51,6 +51,43 @@ pub(super) fn take(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(values)
 }
 
+struct Put(RefCell<Vec<f32>>);
+
+impl InplaceOp1 for Put {
+    fn name(&self) -> &'static str {
+        "put"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> Result<()> {
+        *storage = CpuStorage::F32(self.0.take());
+        Ok(())
+    }
+}
+
+/// Puts values where those of a tensor were taken from.
+///
+/// # Errors
+/// When they are not as many.
+pub(super) fn put(tensor: &Tensor, values: Vec<f32>) -> Result<()> {
+    if values.len() != tensor.elem_count() {
+        bail!("{} values for {:?}", values.len(), tensor.shape());
+    }
+    tensor.inplace_op1(&Put(RefCell::new(values)))
+}
+
+/// The values of a gradient, to be overwritten by the op whose output it is of:
+/// nobody else has it (`graph`).
+///
+/// # Errors
+/// When its values were given away before.
+pub(super) fn own(grad: &Tensor) -> Result<Vec<f32>> {
+    match take(grad) {
+        Ok(values) => Ok(values),
+        // A part of a larger tensor.
+        Err(_) => with_values(grad, |grad| Ok(grad.to_vec())),
+    }
+}
+
 /// Frees the values of a tensor, if it is on the CPU.
 ///
 /// # Errors
@@ -85,7 +122,23 @@ pub(crate) fn add_to(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         return x + y;
     }
     let op = Add(take_here(x)?);
-    x.apply_op2(&y.contiguous()?, op)
+    graph::apply2(x, &y.contiguous()?, op)
+}
+
+/// x + y, of which y may be a constant.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if composed::wanted(x) {
+        return x + y;
+    }
+    if x.shape() != y.shape() {
+        bail!("{:?} values are added to {:?}", y.shape(), x.shape());
+    }
+    let x = x.contiguous()?;
+    let op = Add(Mutex::new(with_values(&x, |x| Ok(x.to_vec()))?));
+    graph::apply2(&x, &y.contiguous()?, op)
 }
 
 struct Add(Mutex<Vec<f32>>);
@@ -97,12 +150,12 @@ impl CustomOp2 for Add {
 
     fn cpu_fwd(
         &self,
-        _: &CpuStorage,
+        x: &CpuStorage,
         x_layout: &Layout,
         y: &CpuStorage,
         y_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let mut sum = taken(&self.0);
+        let mut sum = taken(&self.0, x, x_layout)?;
         let y = values(y, y_layout)?;
         let piece = piece(sum.len(), 1);
         let parts = sum.par_chunks_mut(piece).zip(y.par_chunks(piece));
@@ -127,12 +180,15 @@ impl CustomOp2 for Add {
     }
 }
 
-/// The values that an op was given.
-pub(super) fn taken(values: &Mutex<Vec<f32>>) -> Vec<f32> {
-    let mut values = values
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    std::mem::take(&mut values)
+/// The values that an op was given, to be overwritten; a copy of those of its
+/// input when it computes a second time (`graph::recall`).
+pub(super) fn taken(given: &Mutex<Vec<f32>>, x: &CpuStorage, layout: &Layout) -> Result<Vec<f32>> {
+    let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = std::mem::take(&mut *given);
+    if taken.is_empty() {
+        return Ok(values(x, layout)?.to_vec());
+    }
+    Ok(taken)
 }
 
 #[cfg(test)]

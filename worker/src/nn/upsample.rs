@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::layer::{Rows, values, with_values};
 use super::pieces::piece;
-use super::{backward, composed};
+use super::{backward, composed, graph};
 
 /// Twice as high and wide.
 ///
@@ -37,7 +37,7 @@ pub(super) fn nearest(x: &Rows, h: usize, w: usize) -> Result<Rows> {
         from: [x.h, x.w],
         to: [h, w],
     };
-    let data = x.data.contiguous()?.apply_op1(op)?;
+    let data = graph::apply1(&x.data.contiguous()?, op)?;
     Ok(Rows { data, n: x.n, h, w })
 }
 

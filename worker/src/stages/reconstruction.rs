@@ -11,7 +11,9 @@ use crate::metrics::{self, Budget, Subject};
 use crate::models::autoencoder::{Autoencoder, Latents};
 use crate::nn::device::device;
 use crate::nn::layer::Rows;
+use crate::nn::loss::squared_error;
 use crate::nn::noise;
+use crate::nn::reuse::add;
 use crate::nn::rng::stream;
 use crate::runner::failure::OrFail as _;
 
@@ -86,10 +88,10 @@ impl Objective for Reconstruction<'_> {
         if arch.noise.sigma > 0.0 {
             let mut rng = stream(self.seed, "noise", step);
             let noise = noise::draw(&arch.noise, &mut rng, z.data.elem_count());
-            z.data = (&z.data + Tensor::from_vec(noise, z.data.shape(), &device())?)?;
+            let noise = Tensor::from_vec(noise, z.data.shape(), &device())?;
+            z.data = add(&z.data, &noise)?;
         }
-        let error = (self.model.decode(&z)?.data - &x.data)?.sqr()?.sum_all()?;
-        error / x.n as f64
+        squared_error(&self.model.decode(&z)?.data, &x.data, x.n)
     }
 
     fn curves(&self) -> Result<Vec<MetricRow>, Failure> {

@@ -18,7 +18,7 @@ pub(crate) use arch::Arch;
 use super::family;
 use crate::data::images::Images;
 use crate::nn::device::device;
-use crate::nn::layer::{Layer, Rows};
+use crate::nn::layer::{Layer, Rows, through};
 use crate::nn::params::{self, Named, Values};
 use crate::runner::failure::OrFail as _;
 use crate::runner::pulse;
@@ -143,9 +143,7 @@ impl Autoencoder {
     /// # Errors
     /// When the images are not of the model's size.
     pub(crate) fn encode(&self, images: &Rows) -> Result<Rows> {
-        self.encoder
-            .iter()
-            .try_fold(images.clone(), |x, layer| layer.forward(&x))
+        through(&self.encoder, images)
     }
 
     /// Images of latents, not yet clamped.
@@ -153,9 +151,7 @@ impl Autoencoder {
     /// # Errors
     /// When the latents are not of the model's size.
     pub(crate) fn decode(&self, latents: &Rows) -> Result<Rows> {
-        self.decoder
-            .iter()
-            .try_fold(latents.clone(), |x, layer| layer.forward(&x))
+        through(&self.decoder, latents)
     }
 
     /// Latent means of all images, a chunk at a time, without a graph.
