@@ -44,7 +44,14 @@ fn ablate(folder: &Path, args: &[&str]) -> Command {
 }
 
 fn coordinator(folder: &Path) -> (Process, String) {
-    let args = ["coordinator", "--json", "--store", "store", "--listen", "127.0.0.1:0"];
+    let args = [
+        "coordinator",
+        "--json",
+        "--store",
+        "store",
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let child = ablate(folder, &args).stdout(Stdio::piped()).spawn();
     let mut process = Process(child.expect("a coordinator starts"));
     let stdout = process.0.stdout.take().expect("its output is piped");
@@ -67,7 +74,9 @@ fn rate(folder: &Path, join: &str, name: &str, stage: &str, count: usize) -> f64
     std::fs::write(folder.join(&file), text).expect("the sweep file is written");
     let started = Instant::now();
     for args in [["submit", &file], ["wait", name]] {
-        let ended = ablate(folder, &args).args(["--join", join, "--json"]).output();
+        let ended = ablate(folder, &args)
+            .args(["--join", join, "--json"])
+            .output();
         let ended = ended.expect("the command runs");
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{args:?}: {said}");
@@ -79,7 +88,14 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder to work in");
     let folder = folder.path();
     let (_coordinator, join) = coordinator(folder);
-    let args = ["worker", "--join", &join, "--slots", "2", "--allow-commands"];
+    let args = [
+        "worker",
+        "--join",
+        &join,
+        "--slots",
+        "2",
+        "--allow-commands",
+    ];
     let _worker = Process(ablate(folder, &args).spawn().expect("a worker starts"));
     std::thread::sleep(Duration::from_millis(500));
     metrics(folder, &join);
@@ -95,7 +111,10 @@ fn metrics(folder: &Path, join: &str) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     for number in 0..SESSIONS {
         let (url, stop, sent) = (format!("http://{join}"), stop.clone(), sent.clone());
         runtime.spawn(async move { session(url, number, &stop, &sent).await });
@@ -142,7 +161,7 @@ async fn session(url: String, number: u8, stop: &AtomicBool, sent: &AtomicU64) {
     let session = client.session(outgoing).await.expect("a session");
     let mut answers = session.into_inner();
     tokio::spawn(async move { while let Ok(Some(_)) = answers.message().await {} });
-    let mut clock = tokio::time::interval(Duration::from_secs(1) / MESSAGES as u32);
+    let mut clock = tokio::time::interval(Duration::from_secs(1).div_f64(MESSAGES as f64));
     for step in 0.. {
         clock.tick().await;
         if stop.load(Ordering::Relaxed) {
@@ -159,7 +178,12 @@ async fn session(url: String, number: u8, stop: &AtomicBool, sent: &AtomicU64) {
             points: (0..POINTS).map(point).collect(),
         };
         let beats = step % MESSAGES == 0 && tx.send(beat()).await.is_err();
-        if beats || tx.send(FromWorker::Progress(attempt, progress)).await.is_err() {
+        if beats
+            || tx
+                .send(FromWorker::Progress(attempt, progress))
+                .await
+                .is_err()
+        {
             return;
         }
         sent.fetch_add(POINTS, Ordering::Relaxed);
@@ -182,7 +206,13 @@ fn programs(folder: &Path, join: &str) {
     let bare = COUNT as f64 / started.elapsed().as_secs_f64();
     let stage = "kind = \"command\"\nrun = [\"true\"]\nparams = { index = 0 }";
     rate(folder, join, "warm-programs", stage, 200);
-    let ours = rate(folder, join, "programs", &format!("{stage}\ngrace_seconds = 1"), COUNT);
+    let ours = rate(
+        folder,
+        join,
+        "programs",
+        &format!("{stage}\ngrace_seconds = 1"),
+        COUNT,
+    );
     println!(
         "{}",
         json!({

@@ -120,10 +120,7 @@ pub(crate) async fn at_coordinator(
 }
 
 /// What lies in a store.
-pub(crate) async fn in_store(
-    store: &Arc<dyn ObjectStore>,
-    plan: &Plan,
-) -> anyhow::Result<Before> {
+pub(crate) async fn in_store(store: &Arc<dyn ObjectStore>, plan: &Plan) -> anyhow::Result<Before> {
     let mut before = Before::default();
     let path = Path::from(layout::plan(&plan.sweep));
     match store.get(&path).await {
@@ -166,9 +163,8 @@ mod tests {
     use super::*;
 
     fn planned(indices: &str) -> Plan {
-        let text = format!(
-            "name = \"s\"\n[stages.n]\nkind = \"noop\"\n[axes]\nindex = [{indices}]\n"
-        );
+        let text =
+            format!("name = \"s\"\n[stages.n]\nkind = \"noop\"\n[axes]\nindex = [{indices}]\n");
         let source = Source {
             file: "s.toml",
             text: &text,

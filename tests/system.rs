@@ -36,10 +36,10 @@ mod s3;
 mod secure;
 #[path = "system/storm.rs"]
 mod storm;
-#[path = "system/streaming.rs"]
-mod streaming;
 #[path = "system/strangers.rs"]
 mod strangers;
+#[path = "system/streaming.rs"]
+mod streaming;
 mod support;
 #[path = "system/takeover.rs"]
 mod takeover;

@@ -1,6 +1,8 @@
 //! The tonic service: turns wire messages into events, and back. The only
 //! file of the coordinator that names generated types.
 
+mod refusal;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,12 +20,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
+use self::refusal::{sweep_id, unknown, unsubmitted};
 use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle};
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::session::{receive, stopped};
-use crate::submit::{SubmitError, Submitter, Wanted};
+use crate::submit::{Submitter, Wanted};
 use crate::sweep::PRIORITIES;
 
 /// A sweep file with what travels beside it is the largest message there is.
@@ -129,16 +132,6 @@ impl Service {
         tracing::info!(sweep = %submission.sweep, tasks = gone.len(), "removed results are computed again");
         let event = Command::Event(Event::ResultsGone(gone));
         self.driver.send(event).await.map_err(stopped)
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unsubmitted(error: SubmitError) -> Status {
-    let text = error.to_string();
-    match error {
-        SubmitError::Sweep(_) | SubmitError::Files(_) => Status::invalid_argument(text),
-        SubmitError::Store { .. } => Status::unavailable(text),
-        SubmitError::Pending(_) => Status::failed_precondition(text),
     }
 }
 
@@ -402,18 +395,4 @@ impl Service {
 
 fn parse(message: WorkerMessage) -> Result<FromWorker, Status> {
     FromWorker::try_from(message).map_err(|e| Status::invalid_argument(e.to_string()))
-}
-
-fn sweep_id(name: &str) -> Result<SweepId, Status> {
-    name.parse()
-        .map_err(|e: ablate_proto::id::InvalidId| Status::invalid_argument(e.to_string()))
-}
-
-fn unknown(name: &str, cluster: &ClusterStatus) -> Status {
-    let known = cluster.sweeps.iter().map(|s| s.sweep.as_str());
-    let hint = match ablate_proto::stage::nearest(name, known) {
-        Some(nearest) => format!("; did you mean `{nearest}`?"),
-        None => String::new(),
-    };
-    Status::not_found(format!("there is no sweep `{name}` here{hint}"))
 }

@@ -138,7 +138,8 @@ impl Access {
             false => Book::open(),
         };
         let (tls, token) = (acceptor.is_some(), book.has_valid());
-        if !address.ip().is_loopback() && !(tls && token) {
+        let protected = tls && token;
+        if !address.ip().is_loopback() && !protected {
             return Err(ServeError::Unprotected {
                 address,
                 tls,

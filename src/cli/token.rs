@@ -97,7 +97,7 @@ pub(super) async fn token(context: &Context, command: &TokenCommand) -> CliResul
             let role = role.context("a role").or_exit(Exit::Usage)?;
             let made = tokens::create(&store, role, args.expires.0, &args.note).await;
             let (token, record) = made.map_err(failed)?;
-            created(context, place, token, &record);
+            created(context, place, &token, &record);
         }
         TokenCommand::List(_) => list(context, &tokens::list(&store).await.map_err(failed)?),
         TokenCommand::Revoke(args) => {
@@ -151,7 +151,7 @@ fn place(context: &Context, args: &CreateArgs) -> Result<Option<Join>, CliError>
     Ok(Some(read))
 }
 
-fn created(context: &Context, place: Option<Join>, token: Token, record: &tokens::Record) {
+fn created(context: &Context, place: Option<Join>, token: &Token, record: &tokens::Record) {
     let expires = record.expires.map(date);
     let join = place.map(|place| {
         let token = Some(token.clone());

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Longer files than these are allowed, as long as they do not grow. Add
 /// none.
-const LONG: [(&str, usize); 4] = [
-    ("coordinator/src/core/tables.rs", 444),
-    ("coordinator/src/core/tests/scenarios.rs", 427),
-    ("worker/src/agent/tests/mod.rs", 420),
-    ("worker/src/nn/gradients.rs", 540),
+const LONG: [(&str, usize); 3] = [
+    ("coordinator/src/core/tests/scenarios.rs", 401),
+    ("worker/src/agent/tests/mod.rs", 414),
+    ("worker/src/nn/gradients.rs", 527),
 ];
 const MOST_LINES: usize = 400;
 

@@ -144,7 +144,7 @@ fn a_read_only_store_is_refused_at_start() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{stderr}");
     assert!(
-        stderr.contains("cannot be written") && stderr.contains(store),
+        stderr.contains("is refused") && stderr.contains("Read-only") && stderr.contains(store),
         "{stderr}"
     );
 }

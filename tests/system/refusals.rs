@@ -20,9 +20,16 @@ fn mistakes_get_a_sentence_and_an_exit_code() {
 
     // The other kind of connection.
     refused(&safe.run(&address, &status), 4, "TLS is spoken there");
-    let plain = safe
-        .site
-        .coordinator_with("127.0.0.1:0", &["--store", "plain"]);
+    let listen = "127.0.0.1:0";
+    let plain = [
+        "coordinator",
+        "--json",
+        "--store",
+        "plain",
+        "--listen",
+        listen,
+    ];
+    let plain = safe.site.coordinator_from(safe.site.command(&plain));
     let port = plain.address.rsplit_once(':').unwrap().1;
     let elsewhere = user.replace(&format!(":{}#", safe.port()), &format!(":{port}#"));
     refused(&safe.run(&elsewhere, &status), 4, "no TLS is spoken there");

@@ -192,7 +192,9 @@ impl Book {
         known.entries.extend(read);
         for (id, entry) in &known.entries {
             let gone = names.revoked.contains(id) || !names.tokens.contains(id);
-            let ends = gone.then_some(Refusal::Revoked).or(entry.refusal(now));
+            let ends = gone
+                .then_some(Refusal::Revoked)
+                .or_else(|| entry.refusal(now));
             if let Some(refusal) = ends
                 && entry.ended.borrow().is_none()
             {
@@ -224,7 +226,7 @@ impl Entry {
 
     fn refusal(&self, now: u64) -> Option<Refusal> {
         let expired = self.expires.is_some_and(|at| at <= now);
-        (*self.ended.borrow()).or(expired.then_some(Refusal::Expired))
+        (*self.ended.borrow()).or_else(|| expired.then_some(Refusal::Expired))
     }
 }
 

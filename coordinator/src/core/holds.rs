@@ -6,7 +6,8 @@ use ablate_proto::failure::Failure;
 use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::status::Hold;
 
-use super::tables::{End, State, Sweep, TaskEntry, TaskIx};
+use super::sweep_rows::{End, Sweep};
+use super::tables::{State, TaskEntry, TaskIx};
 use super::{Core, Effect, Fact, Now};
 
 /// So many tasks that failed the same way are no accident.

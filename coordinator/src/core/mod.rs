@@ -16,6 +16,7 @@ mod holds;
 mod queue;
 pub mod saved;
 mod settings;
+mod sweep_rows;
 mod sweeps;
 mod tables;
 mod view;
@@ -35,7 +36,8 @@ pub use view::Rows;
 use crate::policy::{Durations, Service};
 use crew::Crew;
 use queue::Queue;
-use tables::{SweepIx, Sweeps, TaskIx, Tasks};
+use sweep_rows::Sweeps;
+use tables::{SweepIx, TaskIx, Tasks};
 
 /// Monotonic time since the coordinator started.
 pub type Now = Duration;

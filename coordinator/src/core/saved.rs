@@ -11,7 +11,8 @@ use ablate_proto::task::SealedTask;
 
 use smallvec::smallvec;
 
-use super::tables::{Claim, Lease, State, Sweep, SweepIx, TaskEntry, TaskIx, Trouble};
+use super::sweep_rows::Sweep;
+use super::tables::{Claim, Lease, State, SweepIx, TaskEntry, TaskIx, Trouble};
 use super::{Core, Fact, Now};
 use crate::policy::Class;
 

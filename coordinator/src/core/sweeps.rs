@@ -7,7 +7,8 @@ use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::task::SealedTask;
 use smallvec::smallvec;
 
-use super::tables::{Claim, End, State, Sweep, SweepIx, TaskEntry, TaskIx};
+use super::sweep_rows::{End, Sweep};
+use super::tables::{Claim, State, SweepIx, TaskEntry, TaskIx};
 use super::{Core, Effect, Fact, Now, Submission};
 use crate::policy::Class;
 

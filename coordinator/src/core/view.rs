@@ -5,7 +5,8 @@ use ablate_proto::status::{
     ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
 };
 
-use super::tables::{End, State, Sweep, SweepIx, TaskEntry, TaskIx};
+use super::sweep_rows::{End, Sweep};
+use super::tables::{State, SweepIx, TaskEntry, TaskIx};
 use super::{Core, Now};
 use crate::policy;
 

@@ -78,7 +78,9 @@ impl Server {
         let answer = tokio::time::timeout(Duration::from_secs(30), answer);
         let trailers = answer.await.expect("the answer ends");
         connection.abort();
-        status(&headers).or(status(&trailers)).expect("a status")
+        status(&headers)
+            .or_else(|| status(&trailers))
+            .expect("a status")
     }
 }
 

@@ -165,7 +165,11 @@ mod tests {
         let first = held.begin(a).unwrap();
         let unrelated = held.begin(other).unwrap();
         let second = held.begin(b).unwrap();
-        assert!(first.token.is_cancelled() && !second.token.is_cancelled() && !unrelated.token.is_cancelled());
+        assert!(
+            first.token.is_cancelled()
+                && !second.token.is_cancelled()
+                && !unrelated.token.is_cancelled()
+        );
         held.forget(b);
         assert!(second.token.is_cancelled());
         held.report(b, Report::preempted());

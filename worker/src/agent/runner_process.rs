@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::log_tail::LogTail;
 use super::oom::OomKills;
 use crate::devices;
-use crate::runner::{OUT_OF_MEMORY, PURGE_DELAY};
 use crate::runner::protocol::{FromRunner, ToRunner};
+use crate::runner::{OUT_OF_MEMORY, PURGE_DELAY};
 
 /// A longer line is not of the protocol.
 const MAX_LINE: usize = 64 << 20;

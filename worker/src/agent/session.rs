@@ -177,11 +177,8 @@ impl Session {
             self.connector
                 .connected(link.endpoint.clone(), &context.finder);
         }
-        tracing::info!(
-            coordinator = %link.endpoint.uri(),
-            holding = self.held.len(),
-            "session with the coordinator"
-        );
+        let coordinator = link.endpoint.uri();
+        tracing::info!(%coordinator, holding = self.held.len(), "session with the coordinator");
         self.beat_at = Instant::now() + link.welcome.heartbeat;
         let mut link = link;
         let early = std::mem::take(&mut link.early);

@@ -123,7 +123,10 @@ fn policies_compared() {
             // save: then as good as any list schedule is known to be.
             let longest = chains(&nodes).into_iter().fold(0.0, f64::max);
             let worst = 1.0 + (1.0 - 1.0 / slots as f64) * longest / bound(&nodes, slots);
-            assert!(ours <= worst + 1e-9, "{name} on {slots} slots: {ours}, {worst}");
+            assert!(
+                ours <= worst + 1e-9,
+                "{name} on {slots} slots: {ours}, {worst}"
+            );
             compared += 1;
         }
     }

@@ -49,10 +49,7 @@ struct Batch {
 
 #[derive(Clone, PartialEq, Message)]
 struct Row {
-    #[prost(
-        oneof = "Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 23"
-    )]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 23")]
     kind: Option<Kind>,
 }
 

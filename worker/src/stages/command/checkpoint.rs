@@ -107,7 +107,6 @@ impl Keeper {
         }
     }
 
-
     fn snapshot(
         &mut self,
         context: &Context,

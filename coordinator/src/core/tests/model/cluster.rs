@@ -269,7 +269,7 @@ impl Model for Cluster {
 
 impl Cluster {
     fn deliver(&self, world: &mut World, letter: Letter, fate: Fate) {
-        let event = match letter.clone() {
+        let event = match letter {
             Letter::Hello(node, session, holding) => {
                 let hello = Hello {
                     worker: worker(NAMES[node]),

@@ -1,0 +1,31 @@
+//! What is wrong with a request, in sentences.
+
+use ablate_proto::id::SweepId;
+use ablate_proto::status::ClusterStatus;
+use tonic::Status;
+
+use crate::submit::SubmitError;
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn unsubmitted(error: SubmitError) -> Status {
+    let text = error.to_string();
+    match error {
+        SubmitError::Sweep(_) | SubmitError::Files(_) => Status::invalid_argument(text),
+        SubmitError::Store { .. } => Status::unavailable(text),
+        SubmitError::Pending(_) => Status::failed_precondition(text),
+    }
+}
+
+pub(super) fn sweep_id(name: &str) -> Result<SweepId, Status> {
+    name.parse()
+        .map_err(|e: ablate_proto::id::InvalidId| Status::invalid_argument(e.to_string()))
+}
+
+pub(super) fn unknown(name: &str, cluster: &ClusterStatus) -> Status {
+    let known = cluster.sweeps.iter().map(|s| s.sweep.as_str());
+    let hint = match ablate_proto::stage::nearest(name, known) {
+        Some(nearest) => format!("; did you mean `{nearest}`?"),
+        None => String::new(),
+    };
+    Status::not_found(format!("there is no sweep `{name}` here{hint}"))
+}
