@@ -28,6 +28,11 @@ impl Random {
         (z ^ (z >> 31)) % bound
     }
 
+    /// A place in a list of so many.
+    pub(crate) fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap()
+    }
+
     pub(crate) fn millis(&mut self, range: Range<u64>) -> std::time::Duration {
         let millis = range.start + self.below(range.end - range.start);
         std::time::Duration::from_millis(millis)

@@ -83,7 +83,7 @@ fn flapping() {
     let mut random = Random::from_env("ABLATE_FLAP_SEED");
     survives("flap", |proxy| {
         for _ in 0..12 {
-            proxy.cut([Cut::Up, Cut::Down, Cut::Both][random.below(3) as usize]);
+            proxy.cut([Cut::Up, Cut::Down, Cut::Both][random.place(3)]);
             sleep(random.millis(50..1200));
             proxy.heal();
             sleep(random.millis(50..600));

@@ -66,14 +66,14 @@ impl Cluster {
                 }
             }
             1 | 2 => {
-                let index = random.below(WORKERS as u64) as usize;
+                let index = random.place(WORKERS);
                 if let Some(worker) = self.workers[index].take() {
                     worker.kill();
                     self.kills[1] += 1;
                 }
             }
             _ => {
-                let index = random.below(WORKERS as u64) as usize;
+                let index = random.place(WORKERS);
                 let runners = self.workers[index].as_ref().map(Process::children);
                 for runner in runners.unwrap_or_default() {
                     self.kills[2] += u64::from(send_signal(runner, "KILL"));

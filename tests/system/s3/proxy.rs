@@ -179,7 +179,8 @@ impl Shared {
         let kept = head.iter().filter(|line| {
             let line = line.to_ascii_lowercase();
             let condition = line.starts_with("if-none-match:");
-            !line.starts_with("connection:") && !(condition && unconditional)
+            let dropped = condition && unconditional;
+            !line.starts_with("connection:") && !dropped
         });
         let mut request = String::new();
         for line in kept {
