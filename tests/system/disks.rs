@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::disk::Disk;
-use crate::support::{Coordinator, Process, Site, makers};
+use crate::support::{Coordinator, PATIENCE, Process, Site, makers};
 
 const TASKS: u64 = 40;
 
@@ -47,13 +47,22 @@ fn worker(site: &Site, disk: &Disk, join: &str) -> Process {
 }
 
 /// Tasks that are said to be done, and by which attempt; `None` if nobody
-/// answers.
+/// answers. While the store takes nothing, an answer that depends on what is
+/// not stored yet does not come.
 fn said_done(site: &Site, join: &str, sweep: &str) -> Option<BTreeMap<String, u64>> {
-    let output = site.run(&["status", sweep, "--join", join, "--json"]);
-    if !output.status.success() {
-        return None;
+    let args = ["status", sweep, "--join", join, "--json"];
+    let mut asking = site.spawn(&args, "status.log");
+    let asked = Instant::now();
+    while !asking.ended() {
+        if asked.elapsed() > Duration::from_secs(2) {
+            return None;
+        }
+        sleep(Duration::from_millis(10));
     }
-    let status = crate::support::last_json(&String::from_utf8(output.stdout).unwrap());
+    let (Some(0), stdout) = asking.wait() else {
+        return None;
+    };
+    let status = crate::support::last_json(&stdout);
     let rows = status["sweeps"][0]["rows"].as_array().unwrap().iter();
     let done = rows.filter(|r| r["state"] == "done");
     let key = |r: &Value| r["key"].as_str().unwrap().to_owned();
@@ -78,7 +87,7 @@ fn store_fails(trouble: impl Fn(&Disk), relief: impl Fn(&Disk)) {
         site.wait_for(&join, "full", |s| s["done"].as_u64() >= Some(5 * round));
         trouble(&disk);
         let mut said = BTreeMap::new();
-        for _ in 0..20 {
+        for _ in 0..10 {
             said.extend(said_done(&site, &join, "full").unwrap_or_default());
             sleep(Duration::from_millis(50));
         }
@@ -99,7 +108,16 @@ fn store_fails(trouble: impl Fn(&Disk), relief: impl Fn(&Disk)) {
         if working.ended() {
             working = worker(&site, &disk, &join);
         }
-        let after = said_done(&site, &join, "full").unwrap();
+        let freed = Instant::now();
+        let after = loop {
+            if let Some(after) = said_done(&site, &join, "full") {
+                break after;
+            }
+            assert!(
+                freed.elapsed() < PATIENCE,
+                "no answer with room in the store"
+            );
+        };
         for (key, attempt) in said {
             assert_eq!(
                 after.get(&key),
