@@ -66,8 +66,10 @@ fn coordinator(folder: &Path) -> (Process, String) {
 /// Tasks a second, from submission to the last durable commit.
 fn rate(folder: &Path, join: &str, name: &str, stage: &str, count: usize) -> f64 {
     let indices: Vec<String> = (0..count).map(|i| i.to_string()).collect();
+    // Of its own, or results of another sweep would be reused.
+    let seed: u32 = name.bytes().map(u32::from).sum();
     let text = format!(
-        "name = \"{name}\"\n[stages.n]\n{stage}\n[axes]\n\"n.index\" = [{}]\n",
+        "name = \"{name}\"\nseed = {seed}\n[stages.n]\n{stage}\n[axes]\n\"n.index\" = [{}]\n",
         indices.join(",")
     );
     let file = format!("{name}.toml");

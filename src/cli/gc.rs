@@ -60,7 +60,7 @@ pub(super) async fn gc(context: &Context, args: &GcArgs) -> CliResult {
         return Ok(Exit::Done);
     }
     let (sweeps, kept) = (collected.sweeps, collected.kept_tasks);
-    lines::line(format_args!("{sweeps} sweeps need {kept} tasks"));
+    lines::line(format_args!("sweeps {sweeps}, which need {kept} tasks"));
     let named = collected
         .removed
         .iter()

@@ -24,8 +24,12 @@ use crate::dial::{Dial, Problem};
 const QUEUE: usize = 1024;
 /// Tries at the known address before any other that is published.
 const DESPERATE: u32 = 4;
-/// One try, from the first packet to the `Welcome`.
-const TRY: Duration = Duration::from_secs(5);
+/// One try, from the first packet to the `Welcome`. With the longest pause
+/// and a look into the store it is less than two leases: a worker whose try
+/// fell into the last moment of a restart is back before its leases end.
+const TRY: Duration = Duration::from_secs(3);
+/// Between tries; up to twice as long by chance.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that answers nothing for the sum of both is given up.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
@@ -179,7 +183,7 @@ impl Connector {
         self.lease.lapsed(Instant::now())
     }
 
-    /// Tries until there is a session, with jittered pauses of 50 ms to 2 s;
+    /// Tries until there is a session, with jittered pauses of 50 ms to 1 s;
     /// no longer than `limit`, where there is one.
     pub(super) async fn connect(
         self,
@@ -188,7 +192,7 @@ impl Connector {
     ) -> Result<Link, ConnectError> {
         let pauses = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(2))
+            .with_max_delay(LONGEST_PAUSE)
             .without_max_times()
             .with_jitter();
         let mut pauses = pauses.build();
@@ -206,7 +210,7 @@ impl Connector {
                 Ok(Err(fatal)) => return Err(ConnectError::Fatal(fatal)),
                 Err(_) => format!("no answer within {} s", TRY.as_secs()),
             };
-            let pause = pauses.next().unwrap_or(Duration::from_secs(2));
+            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
             tracing::debug!(tries, error = last, ?pause, "no session yet");
             if limit.is_some_and(|limit| begun.elapsed() + pause > limit) {
                 return Err(ConnectError::GaveUp(GaveUp { tries, last }));

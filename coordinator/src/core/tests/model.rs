@@ -72,7 +72,7 @@ const ALWAYS: [&str; 4] = [
 
 /// Tasks, workers, crashes of the coordinator and of workers, reconnections,
 /// duplicates, lapses.
-const BOUNDS: [[u8; 7]; 2] = [[1, 2, 1, 1, 0, 0, 1], [1, 2, 1, 0, 1, 1, 0]];
+const BOUNDS: [[u8; 7]; 2] = [[1, 2, 1, 1, 1, 0, 1], [1, 2, 1, 0, 1, 1, 1]];
 
 fn bounds() -> Vec<[u8; 7]> {
     let Ok(text) = std::env::var("ABLATE_MODEL") else {
