@@ -330,9 +330,14 @@ impl SweepArgs {
     }
 }
 
+/// For files: a disk does not become faster by more.
+const BLOCKING_THREADS: usize = 8;
+
 fn block_on(command: impl Future<Output = CliResult>) -> CliResult {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Each has a heap of its own; those of a start would stay.
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .or_exit(Exit::Failed)?
         .block_on(command)
