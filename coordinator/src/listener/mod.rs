@@ -131,6 +131,7 @@ async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Option
 
 /// Tells a client that speaks HTTP/2 without TLS what is missing.
 async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+    let _ = tokio::time::timeout(FAREWELL, request(&mut stream)).await;
     stream.write_all(&go_away()).await?;
     stream.shutdown().await?;
     // Closing with something unread would take the answer back.
@@ -138,6 +139,24 @@ async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
     let end = async { while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
     let _ = tokio::time::timeout(FAREWELL, end).await;
     Ok(())
+}
+
+/// Reads until a request has begun: an answer before it would end the
+/// connection, and the request would not hear why.
+async fn request(stream: &mut TcpStream) -> io::Result<()> {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    stream.read_exact(&mut [0; PREFACE]).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        if head[3] == HEADERS {
+            return Ok(());
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut frame = (&mut *stream).take(length.into());
+        tokio::io::copy(&mut frame, &mut tokio::io::sink()).await?;
+    }
 }
 
 /// Empty SETTINGS, and GOAWAY with the reason.
