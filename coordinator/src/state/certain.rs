@@ -7,7 +7,8 @@
 //! created again.
 //!
 //! And a file that was cut short is no error that passes: the database would
-//! ask for what is missing for ever.
+//! ask for what is missing for ever, or take the rest of a file of its log for
+//! an empty one, with which it fences others off.
 
 use std::fmt;
 use std::ops::Range;
@@ -28,6 +29,9 @@ use slatedb_common::retry::NonRetryable;
 
 /// What a request that was sent twice may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A file of the log that is neither empty nor cut short has more bytes.
+const LOG_FOOTER: u64 = 16;
 
 #[derive(Debug)]
 pub(super) struct Certain {
@@ -105,6 +109,12 @@ impl ObjectStore for Certain {
             Some(GetRange::Suffix(_)) | None => None,
         };
         let answer = self.inner.get_opts(path, options).await;
+        if let Ok(found) = &answer
+            && (1..LOG_FOOTER).contains(&found.meta.size)
+            && path.as_ref().contains("/wal/")
+        {
+            return Err(cut_short(path, found.meta.size));
+        }
         let (Err(Error::Generic { .. }), Some(first)) = (&answer, first) else {
             return answer;
         };
