@@ -108,7 +108,10 @@ impl Sweeps {
         }
     }
 
-    async fn ask_status(&mut self, request: wire::StatusRequest) -> Result<ClusterStatus, CliError> {
+    async fn ask_status(
+        &mut self,
+        request: wire::StatusRequest,
+    ) -> Result<ClusterStatus, CliError> {
         let reply = self.0.status(request).await.map_err(refused)?;
         reply.into_inner().try_into().map_err(invalid)
     }

@@ -37,7 +37,11 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
             let brief = sweeps.urgent(sweep, SHOWN).await?;
             let few = brief.sweeps.iter().all(|sweep| sweep.tasks <= SHOWN);
             // As the plan has them.
-            if few { sweeps.status_of(sweep).await? } else { brief }
+            if few {
+                sweeps.status_of(sweep).await?
+            } else {
+                brief
+            }
         }
     };
     if context.json {

@@ -215,11 +215,9 @@ impl Axis {
             return known;
         }
         let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
-        let values = &mut self.values;
-        values.push(value.clone());
+        self.values.push(value.clone());
         self.origins.push(at);
-        self.index
-            .add(next, |number| canonical(&values[number as usize]));
+        self.index.add(&canonical(value), next);
         next
     }
 }

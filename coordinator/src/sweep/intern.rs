@@ -9,23 +9,38 @@ use hashbrown::HashTable;
 /// Which of some list are equal. The list itself is kept elsewhere.
 #[derive(Default)]
 pub(super) struct Index {
-    numbers: HashTable<u32>,
+    /// Numbers, each with the hash of its thing: things are looked at only to
+    /// be sure.
+    numbers: HashTable<(u32, u32)>,
     hasher: RandomState,
 }
 
 impl Index {
     /// The number of what is equal to `wanted`. `by` is a thing by its number.
     pub(super) fn find<K: Hash + Eq>(&self, wanted: &K, by: impl Fn(u32) -> K) -> Option<u32> {
-        let hash = self.hasher.hash_one(wanted);
-        let same = |number: &u32| *wanted == by(*number);
-        self.numbers.find(hash, same).copied()
+        let hash = self.hash(wanted);
+        let same = |(of, number): &(u32, u32)| *of == hash && *wanted == by(*number);
+        let found = self.numbers.find(spread(hash), same);
+        found.map(|(_, number)| *number)
     }
 
-    /// Adds a thing that was not found.
-    pub(super) fn add<K: Hash>(&mut self, number: u32, by: impl Fn(u32) -> K) {
-        let hash = |number: &u32| self.hasher.hash_one(by(*number));
-        self.numbers.insert_unique(hash(&number), number, hash);
+    /// Adds a thing that was not found, by a number of its own.
+    pub(super) fn add<K: Hash>(&mut self, thing: &K, number: u32) {
+        let hash = self.hash(thing);
+        let hashed = |(of, _): &(u32, u32)| spread(*of);
+        self.numbers
+            .insert_unique(spread(hash), (hash, number), hashed);
     }
+
+    fn hash(&self, thing: &impl Hash) -> u32 {
+        let [a, b, c, d, ..] = self.hasher.hash_one(thing).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+}
+
+/// To all bits, as a table wants them.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Rows of equal length, each once.
@@ -60,7 +75,7 @@ impl Rows {
         let number = self.count;
         self.count += 1;
         cells.extend_from_slice(row);
-        index.add(number, |number| &cells[at(number)]);
+        index.add(&row, number);
         (number, true)
     }
 }

@@ -289,13 +289,13 @@ impl Merger<'_> {
             let _ = write!(label, " seed={seed}");
         }
         let task = seal.task(label, seed, parents);
-        let tasks = &mut self.tasks;
-        if let Some(known) = self.by_key.find(&task.key, |n| tasks[n as usize].key) {
+        let by = |number: u32| self.tasks[number as usize].key;
+        if let Some(known) = self.by_key.find(&task.key, by) {
             return known;
         }
-        let number = to_u32(tasks.len());
-        tasks.push(Arc::new(task));
-        self.by_key.add(number, |n| tasks[n as usize].key);
+        let number = to_u32(self.tasks.len());
+        self.by_key.add(&task.key, number);
+        self.tasks.push(Arc::new(task));
         self.sources.push(Source {
             stage: to_u32(index),
             point: to_u32(point),

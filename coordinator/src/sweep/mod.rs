@@ -54,11 +54,11 @@ mod written;
 use ablate_proto::id::SweepId;
 use toml::de::DeTable;
 
+use compact::StageTasks;
 use condition::Filter;
 use draft::Draft;
 use error::{Fault, Origin, inert};
 use expand::Points;
-use compact::StageTasks;
 use merge::Merged;
 use plan::{PLAN_VERSION, Plan};
 

@@ -24,7 +24,10 @@ fn rows_are_written_as_serde_writes_them() {
         &format!("{BASE}{more}[profiles.p]\nreplicates = 3\nseed = 9\n"),
         &profile("p"),
     );
-    same(&format!("title = \"a \\\"b\\\" ü\\n\"\n{BASE}"), &Options::default());
+    same(
+        &format!("title = \"a \\\"b\\\" ü\\n\"\n{BASE}"),
+        &Options::default(),
+    );
 }
 
 #[test]
