@@ -22,6 +22,7 @@ mod bent_store;
 mod connection;
 pub mod core;
 mod driver;
+mod following;
 pub mod forecast;
 pub mod gc;
 mod listener;

@@ -21,8 +21,9 @@ use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::refusal::{sweep_id, unknown, unsubmitted};
-use crate::core::{Event, NEWS, Rows, Submission};
+use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle};
+use crate::following::follow;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::session::{receive, stopped};
@@ -37,8 +38,6 @@ const MAX_SESSION_MESSAGE: usize = 4 << 20;
 const MAX_ANSWER: usize = 1 << 30;
 /// A worker that says nothing for so long after connecting is cut off.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Snapshots of a watched sweep come no faster than this.
-const WATCH_PAUSE: Duration = Duration::from_millis(100);
 
 type Answer<T> = Result<Response<T>, Status>;
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -201,55 +200,15 @@ impl Sweeps for Service {
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let name = request.into_inner().sweep;
         let sweep = sweep_id(&name)?;
-        let (mut driver, live) = (self.driver.clone(), self.live.clone());
-        let follow = move |driver: &Handle, seen: usize| {
-            let (driver, sweep) = (driver.clone(), sweep.clone());
-            async move {
-                let command = |reply| Command::Follow(sweep, seen, reply);
-                driver.ask(command).await.map_err(stopped)
-            }
-        };
-        let known = {
-            let sweep = sweep_id(&name)?;
-            let ask = |reply| Command::Sweep(sweep, Rows::None, reply);
-            driver.ask(ask).await.map_err(stopped)?
-        };
-        if known.is_none() {
-            let cluster = driver.ask(Command::Cluster).await.map_err(stopped)?;
+        let ask = |reply| Command::Sweep(sweep.clone(), Rows::None, reply);
+        if self.driver.ask(ask).await.map_err(stopped)?.is_none() {
+            let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
             return Err(unknown(&name, &cluster));
         }
-        // One snapshot waits at most: a slow reader skips, and blocks nobody.
-        let (sender, snapshots) = mpsc::channel(1);
-        tokio::spawn(async move {
-            // Whoever begins to follow is told of everything that has ended.
-            let mut seen = 0;
-            loop {
-                driver.changes.mark_unchanged();
-                let before = seen;
-                let status = match follow(&driver, seen).await {
-                    Ok(Some((mut status, told))) => {
-                        seen = told;
-                        live.fill(&mut status);
-                        Ok(status)
-                    }
-                    Ok(None) => break,
-                    Err(e) => Err(e),
-                };
-                let last = status.as_ref().map_or(true, |s| s.state.is_terminal());
-                if sender.send(status.map(Into::into)).await.is_err() || last {
-                    break;
-                }
-                if seen.saturating_sub(before) == NEWS {
-                    // There may be more of it.
-                    continue;
-                }
-                tokio::time::sleep(WATCH_PAUSE).await;
-                let changed = driver.changes.changed();
-                // Progress within a task shows even when nothing else moves.
-                let _ = tokio::time::timeout(10 * WATCH_PAUSE, changed).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(snapshots))))
+        let snapshots = follow(self.driver.clone(), self.live.clone(), sweep);
+        let snapshots = ReceiverStream::new(snapshots);
+        let snapshots = snapshots.map(|status| status.map(Into::into).map_err(stopped));
+        Ok(Response::new(Box::pin(snapshots)))
     }
 
     async fn cancel(&self, request: Request<wire::CancelRequest>) -> Answer<wire::CancelReply> {

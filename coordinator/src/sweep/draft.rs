@@ -14,6 +14,8 @@ use super::random::Random;
 
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
+    /// Of everything it was read from, for tables.
+    pub(super) salt: u64,
     pub(super) name: String,
     pub(super) name_at: Origin,
     pub(super) title: String,

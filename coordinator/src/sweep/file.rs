@@ -47,6 +47,7 @@ pub(super) fn read<'t, 'a>(
 ) -> Result<(Draft, Vec<ProfileTable<'t, 'a>>), Fault> {
     let start = Origin::File(0);
     let mut draft = Draft {
+        salt: 0,
         name: String::new(),
         name_at: start,
         title: String::new(),

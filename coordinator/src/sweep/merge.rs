@@ -59,7 +59,7 @@ pub(super) fn merge(
         points,
         files,
         names: short_names(grid),
-        by_key: Index::default(),
+        by_key: Index::new(draft.salt),
         tasks: Vec::new(),
         sources: Vec::new(),
         entries: 0,
@@ -168,9 +168,9 @@ impl Merger<'_> {
         line: &Lineage,
     ) -> Result<u64, Fault> {
         let own: Vec<(usize, &str)> = axes_of(self.grid, index).collect();
-        let mut spec_ids = Rows::new(own.len());
+        let mut spec_ids = Rows::new(own.len(), self.draft.salt);
         let mut seals: Vec<Seal> = Vec::new();
-        let mut fixed_ids = Rows::new(2 + inputs.len());
+        let mut fixed_ids = Rows::new(2 + inputs.len(), self.draft.salt);
         let mut fixed: Vec<u32> = Vec::new();
         let mut of_points = Vec::with_capacity(self.points.len());
         let (mut spec_key, mut task_key) = (Vec::new(), Vec::new());

@@ -180,6 +180,8 @@ fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
         Fault::new(Origin::File(at), Problem::Syntax(inert(e.message(), 400)))
     })?;
     let (mut draft, profiles) = file::read(document.get_ref())?;
+    let texts = options.set.iter().map(String::as_str);
+    draft.salt = intern::salt(std::iter::once(text).chain(texts));
     if draft.stages.is_empty() {
         return Err(Fault::new(draft.name_at, Problem::NoStages));
     }
