@@ -19,6 +19,7 @@ macro_rules! planted {
 pub mod auth;
 #[cfg(test)]
 mod bent_store;
+mod blocking;
 mod connection;
 pub mod core;
 mod driver;

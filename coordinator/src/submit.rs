@@ -75,7 +75,7 @@ impl Submitter {
             let key = layout::travelling_file(&digests[&path]);
             self.put(key, content).await?;
         }
-        let planned = tokio::task::spawn_blocking(move || {
+        let planned = crate::blocking::run(move || {
             let options = sweep::Options {
                 profile: (!profile.is_empty()).then_some(profile),
                 set,

@@ -65,7 +65,7 @@ impl State {
         let (upto, first) = (self.next, self.first.clone());
         let (db, flusher) = (self.db.clone(), self.flusher.clone());
         async move {
-            let encoded = tokio::task::spawn_blocking(move || {
+            let encoded = crate::blocking::run(move || {
                 let row = |fact: &Fact| codec::encode(std::slice::from_ref(fact));
                 facts.iter().map(row).collect::<Vec<_>>()
             });
