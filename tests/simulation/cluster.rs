@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use ablate_coordinator::core::{CoreSettings, Fact};
 use ablate_coordinator::server::{ServeError, Settings, serve_on};
-use ablate_coordinator::takeover::{Standby, stand_by};
+use ablate_coordinator::takeover::{self, Standby, stand_by};
 use ablate_proto::id::TaskKey;
 use ablate_proto::layout;
-use ablate_worker::agent::{OpenStore, WorkerSettings, run_on, simulated};
+use ablate_worker::agent::{AgentError, OpenStore, WorkerSettings, run_on, simulated};
 use ablate_worker::dial::{Dial, Stream};
 use futures::FutureExt as _;
 use object_store::memory::InMemory;
@@ -36,7 +36,7 @@ const TICK: Duration = Duration::from_millis(5);
 const RECOVERY: Duration = Duration::from_secs(150);
 /// Then whatever nobody wants any more must stop within this.
 const REST: Duration = Duration::from_secs(12);
-/// A coordinator that ended is started again after this.
+/// A process that ended by itself is started again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What came of a simulation that broke no promise.
@@ -163,31 +163,53 @@ fn build<'a>(
         let machine = Machine::Worker(index);
         let (road, skew) = (machines.road(machine), skews.next().unwrap_or(0));
         let (scratch, slots) = (scratch.to_owned(), scenario.slots);
+        let coordinators = scenario.coordinators;
         let started = Cell::new(0);
         sim.host(host(machine), move || {
             started.set(started.get() + 1);
             let name = format!("{}-{}", host(machine), started.get());
-            let settings = worker(&name, slots, scratch.join(&name));
-            let road = road.clone();
-            let open: OpenStore = Arc::new(move |_| Ok(Arc::new(road.clone())));
+            let settings = settings(&name, slots, scratch.join(&name));
+            let (road, search) = (road.clone(), coordinators > 1);
             async move {
                 clock::skew(skew);
-                Ok(run_on(settings, open, dial(), CancellationToken::new()).await?)
+                Ok(worker(settings, Arc::new(road), search).await?)
             }
         });
     }
     (sim, machines)
 }
 
-fn worker(name: &str, slots: usize, scratch: PathBuf) -> WorkerSettings {
+fn settings(name: &str, slots: usize, scratch: PathBuf) -> WorkerSettings {
     WorkerSettings {
         join: format!("{}:{PORT}", host(Machine::Coordinator(0))),
         slots,
         threads_per_slot: 1,
         scratch,
         runner: vec![simulated::PROGRAM.into(), name.into()],
-        connect_timeout: Duration::from_secs(3600),
         ..WorkerSettings::default()
+    }
+}
+
+/// Works, and begins again where a service manager would start the process
+/// anew. `search`: it is told the store, not a coordinator's address.
+async fn worker(
+    mut settings: WorkerSettings,
+    road: Arc<dyn ObjectStore>,
+    search: bool,
+) -> Result<(), String> {
+    loop {
+        if search && let Ok(Some(current)) = takeover::find(&road).await {
+            settings.join = current.address;
+        }
+        let store = road.clone();
+        let open: OpenStore = Arc::new(move |_| Ok(store.clone()));
+        let stop = CancellationToken::new();
+        match run_on(settings.clone(), open, dial(), stop).await {
+            Ok(()) => return Err("the worker ended, and nobody asked it to".to_owned()),
+            Err(AgentError::Unreachable { .. }) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

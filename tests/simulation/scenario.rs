@@ -186,9 +186,12 @@ impl Scenario {
 /// Tasks in pairs, the second after the first; some leave an artefact, some
 /// last longer than a lease, a few longer than all that breaks.
 fn sweep(name: &str, index: u64, random: &mut Random) -> String {
-    let count = random.range(2..6);
-    let first: Vec<String> = (0..count).map(|i| (index * 100 + i).to_string()).collect();
     let long = random.one_of(&[300, 2500, 7000, 7000, 30_000]);
+    let count = match long {
+        30_000 => 1,
+        _ => random.range(2..6),
+    };
+    let first: Vec<String> = (0..count).map(|i| (index * 100 + i).to_string()).collect();
     let artifact = random.one_of(&[true, true, false]);
     format!(
         "name = \"{name}\"\n\

@@ -112,6 +112,7 @@ impl State {
         let mut rows = self.db.scan_prefix(SNAPSHOTS, ..).await.map_err(reading)?;
         let (mut of, mut chunks): (u64, Vec<Bytes>) = (0, Vec::new());
         while let Some(row) = rows.next().await.map_err(reading)? {
+            self.clock.pass(row.create_ts);
             let Some((upto, part)) = parse(&row.key) else {
                 continue;
             };
