@@ -82,21 +82,20 @@ impl User {
     /// Asks until it is answered.
     async fn insist(&self, wish: &Wish) -> Result<(), String> {
         loop {
-            if let Some(mut client) = self.connect().await
-                && let Ok(answer) = timeout(PATIENCE, ask(&mut client, wish)).await
-            {
-                match answer {
-                    Ok(status) => return self.believe(wish, status),
-                    Err(e) if e.code() == tonic::Code::NotFound && self.alone() => {
-                        return Err(format!("{wish:?}: {}; it was submitted", e.message()));
-                    }
-                    Err(e) if e.code() == tonic::Code::InvalidArgument => {
-                        return Err(format!("{wish:?}: {}", e.message()));
-                    }
-                    Err(_) => {}
+            let Some(mut client) = self.connect().await else {
+                sleep(LOOK).await;
+                continue;
+            };
+            match timeout(PATIENCE, ask(&mut client, wish)).await {
+                Ok(Ok(status)) => return self.believe(wish, status),
+                Ok(Err(e)) if e.code() == tonic::Code::NotFound && self.alone() => {
+                    return Err(format!("{wish:?}: {}; it was submitted", e.message()));
                 }
+                Ok(Err(e)) if e.code() == tonic::Code::InvalidArgument => {
+                    return Err(format!("{wish:?}: {}", e.message()));
+                }
+                Ok(Err(_)) | Err(_) => self.turn_away(),
             }
-            self.turn_away();
             sleep(LOOK).await;
         }
     }
