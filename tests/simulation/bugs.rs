@@ -1,7 +1,29 @@
-//! The bugs that can be planted, and a seed that shows each.
+//! The bugs that can be planted, and seeds that show them.
 
 use ablate_coordinator::planted as in_coordinator;
 use ablate_worker::planted as in_worker;
+
+/// The bugs that simulations see, and the first seed that shows each. Changes
+/// of the code move these seeds; `table_of_planted_bugs` finds them again.
+pub(crate) const SEEN: [(&str, u64); 17] = [
+    ("NoFencing", 2),
+    ("StaleAttempt", 2),
+    ("CounterNotDurable", 0),
+    ("EffectsBeforeDurable", 11),
+    ("DoubleRetry", 2),
+    ("LeaseNotRenewed", 2),
+    ("ForeignKept", 61),
+    ("AssignmentLost", 2),
+    ("ReadyForgotten", 2),
+    ("CancelledLeased", 9),
+    ("HoldsForgotten", 21),
+    ("NoReclaim", 6),
+    ("OldGoneBelieved", 64),
+    ("DropIgnored", 40),
+    ("ReportNotRepeated", 4),
+    ("CommitBeforeStored", 0),
+    ("LostWakeUp", 0),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Bug {
