@@ -44,3 +44,4 @@ mod submit;
 pub mod sweep;
 pub mod takeover;
 pub mod tls;
+mod upload;
