@@ -116,6 +116,7 @@ fn simulate(count: usize) -> (f64, f64) {
             host: "box".to_owned(),
             device: "cpu".to_owned(),
             commands: false,
+            capacity: ablate_proto::capacity::Capacity::default(),
             holding: Vec::new(),
         };
         let session = session as u64;
@@ -127,6 +128,7 @@ fn simulate(count: usize) -> (f64, f64) {
             seconds: 1.0,
             manifest: None,
             reused: false,
+            used: ablate_proto::capacity::Used::default(),
         };
         let event = Event::Commit {
             worker,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use ablate_proto::capacity::{Grant, Used, readable};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 
 use super::crew::{Aside, Silence};
-use super::tables::State;
+use super::tables::{State, TaskEntry};
 use super::{Core, Effect, Fact, Now};
 
 /// So many attempts that fail one after the other, at so many tasks, speak
@@ -29,6 +30,8 @@ impl Core {
             worker.device = hello.device;
             worker.slots = hello.slots;
             worker.commands = hello.commands;
+            worker.capacity = hello.capacity;
+            worker.asked_back = 0;
             worker.draining = false;
             worker.deadline = deadline;
             worker.silence = Silence::None;
@@ -47,8 +50,9 @@ impl Core {
         let held = self.workers.get(&id).map(|worker| &worker.held);
         let forgotten: Vec<AttemptId> = held
             .into_iter()
-            .flat_map(|held| held.difference(&holding))
+            .flat_map(|held| held.keys())
             .copied()
+            .filter(|attempt| !holding.contains(attempt))
             .filter(|_| !planted!(AssignmentLost))
             .collect();
         for attempt in forgotten {
@@ -70,6 +74,7 @@ impl Core {
                 worker.silence = Silence::None;
             }
             worker.draining |= draining;
+            worker.asked_back = 0;
         });
         if renewed.is_none() {
             return;
@@ -119,6 +124,11 @@ impl Core {
     pub(super) fn commit(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, commit: &Commit) {
         let entry = self.tasks.get(&attempt.task);
         let accepted = if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+            let most = self.workers.get(id).map_or(0, |w| w.capacity.memory);
+            let used = Used {
+                memory: commit.used.memory.min(most),
+                ..commit.used
+            };
             self.record(
                 now,
                 Fact::TaskCommitted {
@@ -126,6 +136,7 @@ impl Core {
                     seconds: commit.seconds,
                     manifest: commit.manifest,
                     reused: commit.reused,
+                    used,
                 },
             );
             self.workers.change(id, |worker| worker.failed.clear());
@@ -150,8 +161,17 @@ impl Core {
         }
         if accepted {
             let class = failure.class;
+            let grant = entry.map(TaskEntry::grant).unwrap_or_default();
+            let memory = class == FailureClass::OutOfMemory && grant.memory > 0;
+            let failure = match memory {
+                true => with_memory(failure, id, grant),
+                false => failure,
+            };
             self.record(now, Fact::AttemptFailed { attempt, failure });
-            self.blame(now, id, attempt.task, class);
+            // It was given too little.
+            if !memory || grant.whole {
+                self.blame(now, id, attempt.task, class);
+            }
             self.hold_if_hopeless(now, attempt.task);
         } else {
             self.refusals.stale += 1;
@@ -249,6 +269,10 @@ impl Core {
         {
             self.set_state(ix, State::Ready);
         }
+        // After a pause, what is said of the time before it is not read yet.
+        if pause <= self.settings.heartbeat {
+            self.take_back(now);
+        }
     }
 
     fn expire(&mut self, now: Now, id: &WorkerId) {
@@ -261,7 +285,7 @@ impl Core {
             "lost its connection and did not come back in time"
         };
         let gone = worker.session.is_none();
-        for attempt in worker.held.clone() {
+        for attempt in worker.held.keys().copied().collect::<Vec<_>>() {
             let cause = format!("worker {id} {silence}");
             let failure = Failure::new(FailureClass::Lost, cause);
             self.record(now, Fact::AttemptFailed { attempt, failure });
@@ -271,4 +295,18 @@ impl Core {
             self.workers.remove(id);
         }
     }
+}
+
+/// How much memory it had.
+fn with_memory(failure: Failure, worker: &WorkerId, grant: Grant) -> Failure {
+    let memory = readable(grant.memory);
+    let had = if grant.whole {
+        format!(
+            "it had all the memory of {worker} ({memory}) to itself: it needs a smaller batch or \
+             model, or a worker with more"
+        )
+    } else {
+        format!("it was expected to need {memory} at most, and is given more")
+    };
+    Failure::new(failure.class, format!("{had}; {}", failure.cause))
 }

@@ -283,7 +283,8 @@ impl Connector {
                         endpoint,
                     });
                 }
-                other @ (ToWorker::Assign { .. }
+                other @ (ToWorker::TakeBack { .. }
+                | ToWorker::Assign { .. }
                 | ToWorker::Drop { .. }
                 | ToWorker::Ack { .. }
                 | ToWorker::Follow { .. }) => {

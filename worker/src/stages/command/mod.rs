@@ -29,9 +29,12 @@ use super::spec;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 use crate::runner::protocol::FromRunner;
+use crate::runner::usage;
 
 /// Metrics are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often its memory is looked at.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
 /// Points that go to the coordinator at a time; the newest.
 const LIVE: usize = 256;
 
@@ -106,6 +109,7 @@ fn follow(
     let mut ended_as = None;
     let mut kill_at: Option<Instant> = None;
     let (mut looked, mut heard) = (Instant::now(), Instant::now());
+    let mut measured = Instant::now();
     loop {
         match program.wait()? {
             Waited::Ended(status) => {
@@ -121,6 +125,10 @@ fn follow(
         let now = Instant::now();
         if now.duration_since(looked) >= LOOK_EVERY {
             looked = now;
+            if measured.elapsed() >= MEASURE_EVERY {
+                measured = now;
+                usage::look_at(program.group());
+            }
             if metrics.look()? {
                 heard = now;
             }
