@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ablate_proto::id::{AttemptId, SweepId, WorkerId};
-use ablate_proto::message::{FromWorker, LogPiece, ToWorker};
+use ablate_proto::message::{FromWorker, LogPiece};
 use ablate_proto::status::{ClusterStatus, Explanation, Hold, TaskState};
 use ablate_proto::wire::cluster_server::{Cluster, ClusterServer};
 use ablate_proto::wire::sweeps_server::{Sweeps, SweepsServer};
@@ -17,7 +17,7 @@ use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
 use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::refusal::{sweep_id, unknown, unsubmitted};
@@ -25,7 +25,9 @@ use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle};
 use crate::live::Live;
 use crate::logs::Logs;
-use crate::session::{receive, stopped};
+use crate::outbound::{self, Outbound};
+use crate::results::Results;
+use crate::session::{holds_too_much, receive, stopped};
 use crate::submit::{Submitter, Wanted};
 use crate::sweep::PRIORITIES;
 
@@ -37,6 +39,9 @@ const MAX_SESSION_MESSAGE: usize = 4 << 20;
 const MAX_ANSWER: usize = 1 << 30;
 /// A worker that says nothing for so long after connecting is cut off.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// An answer says only what the store has taken; who asks hears so if it takes
+/// nothing for so long.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// Snapshots of a watched sweep come no faster than this.
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
 
@@ -95,7 +100,11 @@ impl Cluster for Service {
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
         let worker = hello.worker.clone();
         tracing::info!(%worker, session, slots = hello.slots, host = %hello.host, "worker connected");
-        let (sender, outbound) = mpsc::unbounded_channel::<ToWorker>();
+        let most = outbound::most(hello.slots);
+        if hello.holding.len() > most {
+            return Err(holds_too_much(hello.holding.len(), most));
+        }
+        let (sender, outbound, end) = Outbound::new(most);
         let open = Command::Open {
             hello,
             session,
@@ -103,16 +112,22 @@ impl Cluster for Service {
         };
         self.driver.send(open).await.map_err(stopped)?;
         let (driver, live) = (self.driver.clone(), self.live.clone());
+        let store = self.store.clone();
         tokio::spawn(async move {
             let said = inbound.map(|message| message.and_then(parse));
-            if let Err(error) = receive(&driver, &live, &worker, said).await {
-                tracing::info!(%worker, session, %error, "session broke");
+            let results = Results::new(store);
+            let receive = receive((&driver, &live, &results), &worker, most, said);
+            tokio::select! {
+                received = receive => if let Err(error) = received {
+                    tracing::info!(%worker, session, %error, "session broke");
+                },
+                () = end.cancelled() => {}
             }
             live.gone(&worker);
             let gone = Event::Gone { worker, session };
             let _ = driver.send(Command::Event(gone)).await;
         });
-        let outbound = UnboundedReceiverStream::new(outbound).map(|m| Ok(m.into()));
+        let outbound = outbound.map(|m| Ok(m.into()));
         Ok(Response::new(Box::pin(outbound)))
     }
 }
@@ -164,18 +179,27 @@ impl Sweeps for Service {
     }
 
     async fn status(&self, request: Request<wire::StatusRequest>) -> Answer<wire::StatusReply> {
-        let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
-        let name = request.into_inner().sweep;
-        if name.is_empty() {
+        let asked = async {
+            let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
+            let name = request.into_inner().sweep;
+            if name.is_empty() {
+                return Ok((cluster, None));
+            }
+            let sweep = sweep_id(&name)?;
+            let status = self
+                .driver
+                .ask(|reply| Command::Sweep(sweep, Rows::All, reply))
+                .await
+                .map_err(stopped)?
+                .ok_or_else(|| unknown(&name, &cluster))?;
+            Ok((cluster, Some(status)))
+        };
+        let asked = tokio::time::timeout(STORE_PATIENCE, asked).await;
+        let (cluster, status) =
+            asked.unwrap_or_else(|_| Err(refusal::store_away(STORE_PATIENCE)))?;
+        let Some(mut status) = status else {
             return Ok(Response::new(cluster.into()));
-        }
-        let sweep = sweep_id(&name)?;
-        let mut status = self
-            .driver
-            .ask(|reply| Command::Sweep(sweep, Rows::All, reply))
-            .await
-            .map_err(stopped)?
-            .ok_or_else(|| unknown(&name, &cluster))?;
+        };
         self.live.fill(&mut status);
         let cluster = ClusterStatus {
             sweeps: vec![status],

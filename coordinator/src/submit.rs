@@ -71,10 +71,9 @@ impl Submitter {
             (path.clone(), digest)
         };
         let digests: sweep::Files = files.iter().map(named).collect();
-        for (path, content) in files {
-            let key = layout::travelling_file(&digests[&path]);
-            self.put(key, content).await?;
-        }
+        let contents = files.into_iter();
+        let contents = contents.map(|(path, content)| (digests[&path].clone(), content));
+        let contents: Vec<(String, Bytes)> = contents.collect();
         let planned = tokio::task::spawn_blocking(move || {
             let options = sweep::Options {
                 profile: (!profile.is_empty()).then_some(profile),
@@ -104,7 +103,12 @@ impl Submitter {
         self.put(layout::plan(&plan.sweep), json.into()).await?;
         let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
         let path = Path::from(layout::plan(&plan.sweep));
-        gc::let_pass(&self.store, &path, &wanted).await?;
+        let named = contents.iter().map(|(digest, _)| digest.clone()).collect();
+        gc::let_pass(&self.store, &path, (&wanted, &named)).await?;
+        // Only now is no collection about to remove them.
+        for (digest, content) in contents {
+            self.put(layout::travelling_file(&digest), content).await?;
+        }
         Ok(submission(plan))
     }
 

@@ -66,7 +66,10 @@ impl WorkerArgs {
 pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let ours = &context.settings.worker;
-    let join = client::resolve(&ours.join).await?;
+    let join = tokio::select! {
+        join = client::await_coordinator(&ours.join) => join?,
+        exit = signals.next() => return Ok(exit),
+    };
     let gpus = devices::find(ours.device).or_exit(Exit::Usage)?;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
     let settings = settings(ours, &join, &gpus, scratch, args.idle_exit)?;

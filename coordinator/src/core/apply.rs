@@ -127,10 +127,11 @@ impl Core {
         let count = *count;
         trouble.last = Some(failure.clone());
         let alone = failure.class == FailureClass::OutOfMemory && grant.whole;
-        let again = !alone && failure
-            .class
-            .attempts_allowed()
-            .is_none_or(|allowed| count < allowed);
+        let again = !alone
+            && failure
+                .class
+                .attempts_allowed()
+                .is_none_or(|allowed| count < allowed);
         let state = match failure.class {
             FailureClass::Cancelled => State::Cancelled,
             FailureClass::TransientIo if again => State::Delayed {
@@ -217,8 +218,7 @@ impl Core {
                     task: entry.task.key,
                     number: lease.attempt,
                 };
-                self.workers
-                    .change(&lease.worker, |w| w.release(&attempt));
+                self.workers.change(&lease.worker, |w| w.release(&attempt));
             }
             State::Waiting { .. }
             | State::Ready

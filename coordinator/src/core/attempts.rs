@@ -14,6 +14,8 @@ use super::{Core, Effect, Fact, Now};
 /// So many attempts that fail one after the other, at so many tasks, speak
 /// against their worker.
 const FAILS_EVERYTHING: [usize; 2] = [5, 3];
+/// Of those, kept in mind.
+const FAILURES: usize = 64;
 /// How long such a worker gets nothing.
 const SET_ASIDE: Now = Now::from_secs(60);
 
@@ -164,7 +166,7 @@ impl Core {
             let grant = entry.map(TaskEntry::grant).unwrap_or_default();
             let memory = class == FailureClass::OutOfMemory && grant.memory > 0;
             let failure = match memory {
-                true => with_memory(failure, id, grant),
+                true => with_memory(&failure, id, grant),
                 false => failure,
             };
             self.record(now, Fact::AttemptFailed { attempt, failure });
@@ -194,6 +196,8 @@ impl Core {
         let until = now + SET_ASIDE;
         let hopeless = self.workers.change(id, |worker| {
             worker.failed.push(task);
+            let excess = worker.failed.len().saturating_sub(FAILURES);
+            worker.failed.drain(..excess);
             let tasks = worker.failed.iter().collect::<BTreeSet<_>>().len();
             let [attempts_most, tasks_most] = FAILS_EVERYTHING;
             let all = worker.failed.len() >= attempts_most && tasks >= tasks_most;
@@ -298,7 +302,7 @@ impl Core {
 }
 
 /// How much memory it had.
-fn with_memory(failure: Failure, worker: &WorkerId, grant: Grant) -> Failure {
+fn with_memory(failure: &Failure, worker: &WorkerId, grant: Grant) -> Failure {
     let memory = readable(grant.memory);
     let had = if grant.whole {
         format!(

@@ -254,7 +254,8 @@ impl Crew {
         let slot = u64::from(ablate_proto::capacity::SLOT);
         let free = free.filter_map(|(_, id)| {
             let worker = self.rows.get(id)?;
-            usize::try_from((u64::from(worker.slots) * slot).saturating_sub(worker.shares) / slot).ok()
+            usize::try_from((u64::from(worker.slots) * slot).saturating_sub(worker.shares) / slot)
+                .ok()
         });
         free.sum()
     }

@@ -129,13 +129,21 @@ impl Core {
         let (need, kept) = (self.need(kin), BTreeSet::new());
         let mut refuse = Vec::new();
         for (_, id, worker) in self.workers.with_slot(now, &need, &kept) {
-            if worker.grant(&need, || self.workers.largest(&need)).is_some() {
-                let sentence = "a worker is kept free for a task before it, which needs more memory";
+            if worker
+                .grant(&need, || self.workers.largest(&need))
+                .is_some()
+            {
+                let sentence =
+                    "a worker is kept free for a task before it, which needs more memory";
                 return (!refuse.is_empty()).then(|| sentence.to_owned());
             }
             let all = worker.capacity.memory;
             let free = all.saturating_sub(worker.taken_with(0));
-            refuse.push(format!("{id} has {} of {} free", readable(free), readable(all)));
+            refuse.push(format!(
+                "{id} has {} of {} free",
+                readable(free),
+                readable(all)
+            ));
         }
         if refuse.is_empty() {
             return None;
@@ -152,7 +160,10 @@ impl Core {
             },
         );
         refuse.truncate(LISTED);
-        Some(format!("it waits for memory, because {needs}, and {}", refuse.join(", ")))
+        Some(format!(
+            "it waits for memory, because {needs}, and {}",
+            refuse.join(", ")
+        ))
     }
 }
 

@@ -18,7 +18,9 @@ impl Core {
     /// others have slots free for and nothing else to run on them. They choose
     /// what has not begun, and report it as preempted.
     pub(super) fn take_back(&mut self, now: Now) {
-        let mut free = self.workers.free_slots(false);
+        // What others were asked for is on its way.
+        let asked: usize = self.workers.values().map(|w| w.asked_back).sum();
+        let mut free = self.workers.free_slots(false).saturating_sub(asked);
         if free == 0 || !self.queue.is_empty() {
             return;
         }
@@ -58,7 +60,8 @@ impl Core {
             (lease.step == 0 && late && again).then_some(entry)
         });
         let old: Vec<&TaskEntry> = old.collect();
-        if old.iter().any(|entry| entry.class.kind.is_open()) && self.workers.free_slots(true) == 0 {
+        if old.iter().any(|entry| entry.class.kind.is_open()) && self.workers.free_slots(true) == 0
+        {
             return 0;
         }
         // As many as there are places may have begun.

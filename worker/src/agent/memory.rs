@@ -13,7 +13,11 @@ pub fn of_machine() -> u64 {
         // `max` is no number.
         text.trim().parse::<u64>().ok()
     });
-    limits.chain([total]).filter(|bytes| *bytes > 0).min().unwrap_or(0)
+    limits
+        .chain([total])
+        .filter(|bytes| *bytes > 0)
+        .min()
+        .unwrap_or(0)
 }
 
 fn total(meminfo: &str) -> u64 {

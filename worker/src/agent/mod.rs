@@ -12,9 +12,9 @@ mod follow;
 mod held;
 mod job;
 mod lease;
-pub mod memory;
 mod line;
 mod log_tail;
+pub mod memory;
 mod oom;
 mod progress;
 mod rpc;
@@ -141,7 +141,8 @@ pub async fn run_on(
         (settings.slots, settings.pack),
         &settings.gpus,
         &folder,
-    ).await;
+    )
+    .await;
     let slots = slots.map_err(scratch_error(&settings.scratch))?;
     let served = tokio::select! {
         device = slots.device() => match device {

@@ -211,7 +211,12 @@ impl Connector {
                 Err(_) => format!("no answer within {} s", TRY.as_secs()),
             };
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            tracing::debug!(tries, error = last, ?pause, "no session yet");
+            match limit {
+                Some(limit) if tries == 1 => {
+                    tracing::warn!(error = last, ?limit, "no coordinator yet; trying again");
+                }
+                Some(_) | None => tracing::debug!(tries, error = last, ?pause, "no session yet"),
+            }
             if limit.is_some_and(|limit| begun.elapsed() + pause > limit) {
                 return Err(ConnectError::GaveUp(GaveUp { tries, last }));
             }

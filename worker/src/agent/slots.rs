@@ -84,7 +84,9 @@ impl Slots {
         folder: &Path,
     ) -> std::io::Result<Arc<Self>> {
         let mut board = Board {
-            free: u32::try_from(slots).unwrap_or(u32::MAX).saturating_mul(SLOT),
+            free: u32::try_from(slots)
+                .unwrap_or(u32::MAX)
+                .saturating_mul(SLOT),
             ..Board::default()
         };
         for index in 0..slots * pack {
@@ -259,7 +261,9 @@ mod tests {
             reaper: TaskTracker::new(),
         };
         let gpus = ["GPU-a", "GPU-b"].map(str::to_owned);
-        let slots = Slots::new(launcher, (3, 1), &gpus, folder.path()).await.unwrap();
+        let slots = Slots::new(launcher, (3, 1), &gpus, folder.path())
+            .await
+            .unwrap();
         let first = slots.device().await.unwrap();
         let mut lent = Vec::new();
         let mut devices = Vec::new();

@@ -176,9 +176,7 @@ fn hear(world: &mut World, beliefs: &mut Beliefs) {
                 ToWorker::Drop { attempt, .. } | ToWorker::Ack { attempt, .. } => {
                     held.retain(|a| *a != attempt);
                 }
-                ToWorker::Welcome { .. }
-                | ToWorker::Follow { .. }
-                | ToWorker::TakeBack { .. } => {}
+                ToWorker::Welcome { .. } | ToWorker::Follow { .. } | ToWorker::TakeBack { .. } => {}
             }
         }
     }
@@ -194,7 +192,10 @@ pub(super) fn durable_view(core: &Core) -> BTreeMap<TaskKey, String> {
                 .collect()
         };
         let state = match &entry.state {
-            State::Leased(lease) => format!("leased {} {} {:?}", lease.worker, lease.attempt, lease.grant),
+            State::Leased(lease) => format!(
+                "leased {} {} {:?}",
+                lease.worker, lease.attempt, lease.grant
+            ),
             State::Delayed { .. } | State::Ready => "ready".to_owned(),
             other => format!("{other:?}"),
         };

@@ -82,7 +82,10 @@ fn what_does_not_fit_waits_and_says_why() {
     assert_eq!(given.len(), 2);
     let waits = more.iter().find(|t| given.iter().all(|a| a.task != t.key));
     let why = world.because(waits.unwrap());
-    assert!(why.contains("waits for memory, because it needs about 3.4 GiB"), "{why}");
+    assert!(
+        why.contains("waits for memory, because it needs about 3.4 GiB"),
+        "{why}"
+    );
     assert!(why.contains("w has 1.2 GiB of 8.0 GiB free"), "{why}");
     // The same after a restart, and from a snapshot.
     let saved = Core::recover(CoreSettings::default(), world.core.saved());
@@ -120,7 +123,10 @@ fn running_out_of_memory_is_no_try_until_it_had_all() {
     assert_eq!(world.state("s"), SweepState::Failed);
     let row = world.status("s").rows.remove(0);
     let failure = row.failure.unwrap();
-    assert!(failure.cause.contains("all the memory of w (8.0 GiB)"), "{failure}");
+    assert!(
+        failure.cause.contains("all the memory of w (8.0 GiB)"),
+        "{failure}"
+    );
     assert_eq!(row.attempt, 3);
     let saved = Core::recover(CoreSettings::default(), world.core.saved());
     assert_eq!(durable_view(&world.core), durable_view(&saved));

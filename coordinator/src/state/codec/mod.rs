@@ -78,8 +78,8 @@ enum Kind {
     Gone(Gone),
     #[prost(message, tag = "20")]
     SavedSweep(saved::Sweep),
-    #[prost(message, tag = "21")]
-    SavedTasks(saved::Tasks),
+    #[prost(message, boxed, tag = "21")]
+    SavedTasks(Box<saved::Tasks>),
     #[prost(message, tag = "22")]
     SavedList(saved::List),
     #[prost(message, tag = "23")]
@@ -241,7 +241,7 @@ impl From<&Fact> for Row {
                 cause: failure.cause.clone(),
             }),
             Fact::SavedSweep(sweep) => Kind::SavedSweep(sweep.into()),
-            Fact::SavedTasks(tasks) => Kind::SavedTasks(tasks.into()),
+            Fact::SavedTasks(tasks) => Kind::SavedTasks(Box::new(tasks.into())),
             Fact::SavedList(list) => Kind::SavedList(list.into()),
             Fact::SavedDurations(durations) => Kind::SavedDurations(durations.into()),
         };
@@ -305,7 +305,7 @@ impl TryFrom<Row> for Fact {
                 },
             },
             Kind::SavedSweep(sweep) => Self::SavedSweep(sweep.try_into()?),
-            Kind::SavedTasks(tasks) => Self::SavedTasks(tasks.try_into()?),
+            Kind::SavedTasks(tasks) => Self::SavedTasks((*tasks).try_into()?),
             Kind::SavedList(list) => Self::SavedList(list.into()),
             Kind::SavedDurations(durations) => Self::SavedDurations(durations.try_into()?),
         })
