@@ -15,7 +15,7 @@ mod lease;
 mod line;
 mod log_tail;
 pub mod memory;
-mod oom;
+pub(crate) mod oom;
 mod progress;
 mod rpc;
 mod runner_process;

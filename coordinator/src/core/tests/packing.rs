@@ -239,3 +239,81 @@ fn what_waits_behind_a_busy_slot_goes_to_a_free_one() {
     assert_eq!(moved, attempt(held[2].task, 2));
     world.nothing_more();
 }
+
+/// Nobody is given more than they have, and no history ends with tasks that
+/// wait for nothing.
+fn packs(capacities: &[(u64, u32, u32)], fates: &[(usize, u8, u64)]) {
+    let mut world = World::new();
+    let name = |at: usize| format!("w{at}");
+    for (at, (gib, slots, pack)) in capacities.iter().enumerate() {
+        world.hello_with(&name(at), *slots, capacity(*gib, *pack));
+    }
+    for (at, sleep_ms) in [10, 600, 60_000].into_iter().enumerate() {
+        let some = tasks(20 * at as u64..20 * at as u64 + 8, sleep_ms);
+        world.submit(&format!("s{at}"), &some);
+    }
+    let mut turn = 0;
+    loop {
+        let mut held = Vec::new();
+        for (id, worker) in world.core.workers.iter() {
+            let taken = worker.taken_with(0);
+            assert!(taken <= worker.capacity.memory, "{id} has {taken}");
+            let shares = worker
+                .held
+                .values()
+                .map(|g| u64::from(g.share))
+                .sum::<u64>();
+            assert_eq!(shares, worker.shares);
+            held.extend(
+                worker
+                    .held
+                    .iter()
+                    .map(|(a, grant)| (id.clone(), *a, *grant)),
+            );
+        }
+        if held.is_empty() {
+            break;
+        }
+        let (which, fate, gib) = fates.get(turn).copied().unwrap_or((0, 9, 1));
+        turn += 1;
+        assert!(turn < 2000, "it does not end");
+        let (id, attempt, grant) = held[which % held.len()].clone();
+        match fate {
+            0..=2 => world.fail(id.as_str(), attempt, FailureClass::OutOfMemory),
+            3 => world.fail(id.as_str(), attempt, FailureClass::Preempted),
+            _ => {
+                let used = Used {
+                    memory: gib * GIB / 2,
+                    cores: grant.share as f32 / 512.0,
+                };
+                let commit = Commit { used, ..done() };
+                let worker = id.clone();
+                world.step(Event::Commit {
+                    worker,
+                    attempt,
+                    commit,
+                });
+            }
+        }
+        while world.received(id.as_str()).is_some() {}
+        let again = Core::recover(CoreSettings::default(), world.facts.clone());
+        assert_eq!(durable_view(&world.core), durable_view(&again));
+    }
+    for at in 0..3 {
+        assert_ne!(world.state(&format!("s{at}")), SweepState::Running);
+    }
+    let saved = Core::recover(CoreSettings::default(), world.core.saved());
+    assert_eq!(durable_view(&world.core), durable_view(&saved));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 48, ..Default::default() })]
+
+    #[test]
+    fn nobody_is_given_more_than_they_have(
+        capacities in proptest::collection::vec((1..16_u64, 1..5_u32, 1..4_u32), 1..4),
+        fates in proptest::collection::vec((0..64_usize, 0..10_u8, 1..40_u64), 0..60),
+    ) {
+        packs(&capacities, &fates);
+    }
+}

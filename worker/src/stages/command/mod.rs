@@ -26,6 +26,7 @@ use self::ending::Ending;
 use self::metrics::Metrics;
 use self::process::{Program, Waited};
 use super::spec;
+use crate::agent::oom::OomKills;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 use crate::runner::protocol::FromRunner;
@@ -106,6 +107,7 @@ fn follow(
 ) -> Result<Ending, Failure> {
     let grace = Duration::from_secs_f64(spec.grace_seconds);
     let silence = Duration::from_secs_f64(spec.silence_seconds);
+    let kills = OomKills::so_far();
     let mut ended_as = None;
     let mut kill_at: Option<Instant> = None;
     let (mut looked, mut heard) = (Instant::now(), Instant::now());
@@ -116,6 +118,7 @@ fn follow(
                 return Ok(Ending {
                     status,
                     ended_as,
+                    starved: kills.grew(OomKills::so_far()),
                     words: program.last_words(),
                 });
             }
