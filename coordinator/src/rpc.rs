@@ -1,6 +1,7 @@
 //! The tonic service: turns wire messages into events, and back. The only
 //! file of the coordinator that names generated types.
 
+mod asking;
 mod refusal;
 
 use std::pin::Pin;
@@ -8,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ablate_proto::id::{AttemptId, SweepId, WorkerId};
+use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::message::{FromWorker, LogPiece};
-use ablate_proto::status::{ClusterStatus, Explanation, Hold, TaskState};
+use ablate_proto::status::{ClusterStatus, Hold, TaskState};
 use ablate_proto::wire::cluster_server::{Cluster, ClusterServer};
 use ablate_proto::wire::sweeps_server::{Sweeps, SweepsServer};
 use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
@@ -363,57 +364,6 @@ impl Sweeps for Service {
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::Explanation> {
         let one = self.one_task(request.into_inner().task).await?;
         Ok(Response::new(one.into()))
-    }
-}
-
-impl Service {
-    /// The one task whose key begins so.
-    async fn one_task(&self, prefix: String) -> Result<Explanation, Status> {
-        let prefix = prefix.to_lowercase();
-        if prefix.len() < 4 {
-            let why = "a task is named by at least four characters of its key";
-            return Err(Status::invalid_argument(why));
-        }
-        let found = self
-            .driver
-            .ask(|reply| Command::Explain(prefix.clone(), reply))
-            .await
-            .map_err(stopped)?;
-        match <[_; 1]>::try_from(found) {
-            Ok([one]) => Ok(one),
-            Err(none) if none.is_empty() => {
-                let why = format!("there is no task whose key begins with `{prefix}` here");
-                Err(Status::not_found(why))
-            }
-            Err(several) => {
-                let tasks = several.iter().map(|e| format!("{} ({})", e.task, e.label));
-                let tasks: Vec<_> = tasks.collect();
-                let why = format!("several tasks begin so: {}", tasks.join(", "));
-                Err(Status::invalid_argument(why))
-            }
-        }
-    }
-
-    /// Does something about a sweep, and answers with what became of it.
-    async fn change(
-        &self,
-        name: &str,
-        event: impl FnOnce(SweepId) -> Event,
-    ) -> Answer<wire::SweepStatus> {
-        let sweep = sweep_id(name)?;
-        let event = event(sweep.clone());
-        let status = self
-            .driver
-            .ask(|reply| Command::Change(sweep, event, reply))
-            .await
-            .map_err(stopped)?;
-        match status {
-            Some(status) => Ok(Response::new(status.into())),
-            None => {
-                let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
-                Err(unknown(name, &cluster))
-            }
-        }
     }
 }
 

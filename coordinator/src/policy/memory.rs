@@ -77,7 +77,7 @@ fn toward(known: f64, new: f64) -> f64 {
 /// The share of a slot of `threads` cores that a task takes: no more than it
 /// uses, but never so little that more than `pack` would share the slot.
 pub(crate) fn share(cores: Option<f64>, threads: u32, pack: u32) -> u32 {
-    let least = SLOT.div_ceil(pack.max(1));
+    let least = (SLOT / pack.max(1)).max(1);
     let Some(cores) = cores else {
         return SLOT;
     };
@@ -126,6 +126,8 @@ mod tests {
         assert_eq!(share(None, 4, 4), SLOT);
         assert_eq!(share(Some(0.0), 4, 4), SLOT / 4);
         assert_eq!(share(Some(2.0), 4, 4), SLOT / 2);
+        // So many fit.
+        assert!((1..=64).all(|pack| share(Some(0.0), 1, pack) * pack <= SLOT));
         assert_eq!(share(Some(9.0), 4, 4), SLOT);
         assert_eq!(share(Some(0.5), 4, 1), SLOT);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ablate_proto::artifact::{MANIFEST_VERSION, Manifest, Provenance};
 use ablate_proto::capacity::Used;
-use ablate_proto::failure::{Failure, FailureClass};
+use ablate_proto::failure::Failure;
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::layout;
 use ablate_proto::message::{Commit, FromWorker};
@@ -27,6 +27,7 @@ use super::follow::{Followed, LogSender};
 use super::job::{End, Execution, Stops, Workplace, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
+pub(super) use super::report::Report;
 use super::slots::{Lent, Slots, Turn};
 use super::transfer::CheckpointUploads;
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
@@ -59,39 +60,6 @@ pub(super) struct Context {
     pub(super) attempts: PathBuf,
     /// Best-effort work that nobody waits for.
     pub(super) background: TaskTracker,
-}
-
-/// How an attempt ended; kept and repeated until the coordinator has
-/// acknowledged it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Report {
-    Commit(Commit),
-    Fail(Failure),
-}
-
-impl Report {
-    pub(super) fn message(&self, attempt: AttemptId) -> FromWorker {
-        match self {
-            Self::Commit(commit) => FromWorker::Commit(attempt, commit.clone()),
-            Self::Fail(failure) => FromWorker::Fail(attempt, failure.clone()),
-        }
-    }
-
-    pub(super) fn preempted() -> Self {
-        Self::Fail(Failure::new(
-            FailureClass::Preempted,
-            "the worker was asked to go before it had begun this task",
-        ))
-    }
-}
-
-impl Report {
-    fn returned() -> Self {
-        Self::Fail(Failure::new(
-            FailureClass::Preempted,
-            "handed back before it had begun, since another worker was free",
-        ))
-    }
 }
 
 /// Everything on the local disk that a job needs; what is fetched stays in

@@ -17,6 +17,7 @@ mod log_tail;
 pub mod memory;
 pub(crate) mod oom;
 mod progress;
+mod report;
 mod rpc;
 mod runner_process;
 mod session;

@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
+use super::AgentError;
 use super::finder::Finder;
 use super::lease::Lease;
 use crate::dial::{Dial, Problem};
@@ -147,6 +148,25 @@ pub(super) struct GaveUp {
 pub(super) enum ConnectError {
     GaveUp(GaveUp),
     Fatal(LinkError),
+}
+
+impl ConnectError {
+    /// Why a worker that was to join this address ends.
+    pub(super) fn of(self, address: &str) -> AgentError {
+        let address = address.to_owned();
+        match self {
+            Self::GaveUp(GaveUp { tries, last }) => AgentError::Unreachable {
+                address,
+                tries,
+                last,
+            },
+            Self::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
+            Self::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted { address, why },
+            Self::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
+                AgentError::Refused { reason }
+            }
+        }
+    }
 }
 
 impl Connector {

@@ -19,7 +19,7 @@ use super::attempt::{Context, Report, drive};
 use super::held::Held;
 use super::job::Stops;
 use super::line::{Connecting, Line, Step, advance, room};
-use super::rpc::{ConnectError, Connector, Link, LinkError};
+use super::rpc::{Connector, Link, LinkError};
 use super::slots::Turn;
 use super::{AgentError, Opener};
 
@@ -100,7 +100,7 @@ impl Session {
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
                 step = advance(&mut self.line) => match step {
                     Step::Connected(link) => self.connected(link).await?,
-                    Step::Failed(error) => return Err(self.no_session(error)),
+                    Step::Failed(error) => return Err(error.of(&self.terms.address)),
                     Step::Message(message) => self.message(message),
                     Step::Lost(error) => self.lost(error)?,
                 },
@@ -300,24 +300,6 @@ impl Session {
     fn incompatible(&mut self, what: InvalidMessage) {
         self.fatal = Some(AgentError::Incompatible(what));
         self.drain();
-    }
-
-    fn no_session(&self, error: ConnectError) -> AgentError {
-        match error {
-            ConnectError::GaveUp(gave_up) => AgentError::Unreachable {
-                address: self.terms.address.clone(),
-                tries: gave_up.tries,
-                last: gave_up.last,
-            },
-            ConnectError::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
-            ConnectError::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted {
-                address: self.terms.address.clone(),
-                why,
-            },
-            ConnectError::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
-                AgentError::Refused { reason }
-            }
-        }
     }
 
     fn reconnect(&mut self) {
