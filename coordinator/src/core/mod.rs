@@ -33,7 +33,7 @@ use ablate_proto::status::Hold;
 
 pub use fact::{Fact, Submission};
 pub use settings::CoreSettings;
-pub use view::Rows;
+pub use view::{NEWS, Rows};
 
 use crate::policy::{Durations, Peaks, Service};
 use crew::Crew;

@@ -111,16 +111,18 @@ pub(crate) enum Pending {
     Busy(Path),
 }
 
-/// Waits until no collection is about to remove one of these tasks or files.
-/// `plan`, which names them, must be stored already.
+/// Waits until no collection is about to remove one of these tasks, which are
+/// only asked for where there is one, or files. `plan`, which names them, must
+/// be stored already.
 pub(crate) async fn let_pass(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
-    wanted: (&HashSet<TaskKey>, &HashSet<String>),
+    tasks: impl Fn() -> HashSet<TaskKey>,
+    files: &HashSet<String>,
 ) -> Result<(), Pending> {
     let begun = Instant::now();
     loop {
-        let Some(mark) = conflict(store, plan, wanted).await? else {
+        let Some(mark) = conflict(store, plan, &tasks, files).await? else {
             return Ok(());
         };
         if begun.elapsed() > PATIENCE {
@@ -133,7 +135,8 @@ pub(crate) async fn let_pass(
 async fn conflict(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
-    wanted: (&HashSet<TaskKey>, &HashSet<String>),
+    tasks: &impl Fn() -> HashSet<TaskKey>,
+    files: &HashSet<String>,
 ) -> Result<Option<Path>, Pending> {
     let fail = |doing: String| move |source| Pending::Store { doing, source };
     let marks = list(store, MARKS).await.map_err(|error| match error {
@@ -143,6 +146,7 @@ async fn conflict(
     if marks.is_empty() {
         return Ok(None);
     }
+    let tasks = tasks();
     let plan = store.head(plan).await;
     let plan = plan.map_err(fail("looking at the plan".to_owned()))?;
     for mark in marks {
@@ -156,7 +160,7 @@ async fn conflict(
             Err(Error::NotFound { .. }) => continue,
             found => found.map_err(doing())?.bytes().await.map_err(doing())?,
         };
-        if names_any(&body, wanted) {
+        if names_any(&body, &tasks, files) {
             return Ok(Some(mark.location));
         }
     }
@@ -164,7 +168,7 @@ async fn conflict(
 }
 
 /// A mark that makes no sense might name anything.
-fn names_any(body: &Bytes, (tasks, files): (&HashSet<TaskKey>, &HashSet<String>)) -> bool {
+fn names_any(body: &Bytes, tasks: &HashSet<TaskKey>, files: &HashSet<String>) -> bool {
     serde_json::from_slice::<Body>(body).map_or(true, |body| {
         body.tasks.iter().any(|t| tasks.contains(t)) || body.files.iter().any(|f| files.contains(f))
     })

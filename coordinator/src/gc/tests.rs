@@ -207,9 +207,11 @@ async fn files_that_no_plan_names_go() {
     let files = HashSet::from([used.clone()]);
     mark.name(&HashSet::new(), &files).await.unwrap();
     let plan = Path::from("sweeps/s/plan.json");
-    let (none, other) = (HashSet::new(), HashSet::from([unused]));
-    let_pass(&site.0, &plan, (&none, &other)).await.unwrap();
-    let waits = let_pass(&site.0, &plan, (&none, &files));
+    let other = HashSet::from([unused]);
+    let_pass(&site.0, &plan, HashSet::new, &other)
+        .await
+        .unwrap();
+    let waits = let_pass(&site.0, &plan, HashSet::new, &files);
     let waited = tokio::time::timeout(Duration::from_secs(1), waits).await;
     assert!(waited.is_err());
 }
@@ -228,12 +230,16 @@ async fn a_submission_and_a_collection_see_each_other() {
     let plan = Path::from("sweeps/new/plan.json");
     let (wanted, other) = (HashSet::from([key(1)]), HashSet::from([key(2)]));
     let none = HashSet::new();
-    let_pass(&site.0, &plan, (&other, &none)).await.unwrap();
-    let busy = let_pass(&site.0, &plan, (&wanted, &none)).await;
+    let_pass(&site.0, &plan, || other.clone(), &none)
+        .await
+        .unwrap();
+    let busy = let_pass(&site.0, &plan, || wanted.clone(), &none).await;
     assert!(matches!(busy, Err(Pending::Busy(_))));
     let waiting = {
         let (store, wanted) = (site.0.clone(), wanted.clone());
-        tokio::spawn(async move { let_pass(&store, &plan, (&wanted, &HashSet::new())).await })
+        tokio::spawn(
+            async move { let_pass(&store, &plan, || wanted.clone(), &HashSet::new()).await },
+        )
     };
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!waiting.is_finished());
