@@ -28,12 +28,14 @@ pub mod gc;
 mod listener;
 mod live;
 mod logs;
+mod outbound;
 mod outcomes;
 mod performer;
 #[cfg(any(test, feature = "simulation"))]
 pub mod planted;
 mod policy;
 pub mod probe;
+mod results;
 mod rpc;
 pub mod server;
 mod session;

@@ -14,8 +14,10 @@ mod job;
 mod lease;
 mod line;
 mod log_tail;
-mod oom;
+pub mod memory;
+pub(crate) mod oom;
 mod progress;
+mod report;
 mod rpc;
 mod runner_process;
 mod session;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ablate_proto::capacity::Capacity;
 use ablate_proto::failure::Failure;
 use ablate_proto::id::WorkerId;
 use ablate_proto::message::{FromWorker, Hello};
@@ -134,7 +137,13 @@ pub async fn run_on(
         reaper: TaskTracker::new(),
     };
     let folder = settings.scratch.join("slots");
-    let slots = Slots::new(launcher, settings.slots, &settings.gpus, &folder).await;
+    let slots = Slots::new(
+        launcher,
+        (settings.slots, settings.pack),
+        &settings.gpus,
+        &folder,
+    )
+    .await;
     let slots = slots.map_err(scratch_error(&settings.scratch))?;
     let served = tokio::select! {
         device = slots.device() => match device {
@@ -165,6 +174,12 @@ async fn serve(
         host,
         device,
         commands: settings.allow_commands,
+        capacity: Capacity {
+            memory: settings.memory,
+            largest: settings.largest,
+            pack: u32::try_from(settings.pack).unwrap_or(1),
+            threads: u32::try_from(settings.threads_per_slot).unwrap_or(u32::MAX),
+        },
         holding: Vec::new(),
     };
     tracing::info!(worker = %hello.worker, device = hello.device, slots = hello.slots, "worker starts");
