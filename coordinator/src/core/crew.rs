@@ -195,6 +195,11 @@ impl Crew {
         self.with_room(now, queue, command).next().is_some()
     }
 
+    /// What the least loaded worker that takes tasks holds, a slot.
+    pub(super) fn least_held(&self) -> Option<u64> {
+        self.loads.first().map(|(load, _)| load / FULL)
+    }
+
     fn with_room(
         &self,
         now: Now,

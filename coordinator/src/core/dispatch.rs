@@ -11,6 +11,9 @@ use super::tables::{State, SweepIx, TaskIx};
 use super::{Core, Effect, Fact, Now};
 use crate::policy::{self, Class};
 
+/// Tasks of a slot that last for a while: only short ones queue like this.
+const STOCK: u64 = 8;
+
 impl Core {
     /// Gives out ready tasks while anybody has room: those of the sweep whose
     /// turn it is, the longest chain first.
@@ -56,6 +59,12 @@ impl Core {
             };
             self.effects.push(Effect::Send(worker.clone(), assign));
         }
+    }
+
+    /// Whether every worker that takes tasks has so many that it does not wait
+    /// for the next.
+    pub(crate) fn is_stocked(&self) -> bool {
+        self.workers.least_held() >= Some(STOCK)
     }
 
     fn prefetch(&self, class: Class) -> usize {

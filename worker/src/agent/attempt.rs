@@ -219,18 +219,19 @@ async fn prepare(
         if let Some((_, digest)) = artifacts::load(&context.store, &task.key).await? {
             return Ok(Some(Prepared::Reuse(digest)));
         }
-        for folder in [place.out(), place.resume()] {
-            let made = tokio::fs::create_dir_all(&folder).await;
-            made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
-        }
         if let StageSpec::Command(spec) = &task.spec {
             if !context.allow_commands {
                 return Err(Failure::config(
                     "this worker does not run programs of users: start it with --allow-commands",
                 ));
             }
-            let unpacked = context.baggage.unpack(&context.store, spec, place.work());
+            let (work, out) = (place.work(), place.out());
+            let unpacked = context.baggage.unpack(&context.store, spec, work, out);
             unpacked.await?;
+        } else {
+            let out = place.out();
+            let made = tokio::fs::create_dir_all(&out).await;
+            made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
