@@ -5,7 +5,6 @@
 //! attempt overlap with the work of the next.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +21,12 @@ use tokio_util::task::TaskTracker;
 use super::baggage::Baggage;
 use super::finder::Finder;
 use super::follow::{Followed, LogSender};
-use super::job::{End, Execution, Stops, Workplace, execute};
+use super::job::{End, Execution, Stops, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
 use super::slots::{Lent, Slots};
 use super::transfer::CheckpointUploads;
+use super::workplace::{Workplace, Workplaces};
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
 
@@ -54,7 +54,7 @@ pub(super) struct Context {
     pub(super) progress: mpsc::Sender<FromWorker>,
     pub(super) followed: Arc<Followed>,
     /// One folder for each attempt.
-    pub(super) attempts: PathBuf,
+    pub(super) places: Arc<Workplaces>,
     /// Best-effort work that nobody waits for.
     pub(super) background: TaskTracker,
 }
@@ -106,14 +106,12 @@ pub(super) async fn drive(
     order: u64,
     stops: Stops,
 ) -> Option<Report> {
-    let place = Workplace {
-        root: context
-            .attempts
-            .join(format!("{}-{}", attempt.task, attempt.number)),
-    };
-    let report = carry(&context, attempt, &task, order, &stops, &place).await;
+    let mut place = context.places.take();
+    let report = carry(&context, attempt, &task, order, &stops, &mut place).await;
+    let places = context.places.clone();
     if leaves_artifact(&task.spec) {
-        context.background.spawn(remove(place.root));
+        let emptied = tokio::task::spawn_blocking(move || places.give_back(&place));
+        context.background.spawn(emptied);
     }
     report
 }
@@ -124,7 +122,7 @@ async fn carry(
     task: &Task,
     order: u64,
     stops: &Stops,
-    place: &Workplace,
+    place: &mut Workplace,
 ) -> Option<Report> {
     let prepared = tokio::select! {
         biased;
@@ -168,6 +166,7 @@ async fn carry(
         &mut uploads,
     )
     .await;
+    place.quiet = execution.quiet;
     // The slot is free for the next attempt; the inputs may be evicted.
     drop((lent, ready));
     keep_log(context, attempt, &execution);
@@ -375,13 +374,5 @@ fn leaves_artifact(spec: &StageSpec) -> bool {
     match spec {
         StageSpec::Noop(noop) => noop.artifact,
         _ => true,
-    }
-}
-
-async fn remove(folder: PathBuf) {
-    if let Err(error) = tokio::fs::remove_dir_all(&folder).await
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(folder = %folder.display(), %error, "scratch files stay");
     }
 }
