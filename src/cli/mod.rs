@@ -336,8 +336,16 @@ impl SweepArgs {
 /// For files: a disk does not become faster by more.
 const BLOCKING_THREADS: usize = 8;
 
+/// For messages, beside the thread that runs the command: half of the cores,
+/// since the others are for what tasks compute, and every thread more is woken
+/// for work that another would have done by then.
+fn message_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
 fn block_on(command: impl Future<Output = CliResult>) -> CliResult {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(message_threads())
         .enable_all()
         // Each has a heap of its own; those of a start would stay.
         .max_blocking_threads(BLOCKING_THREADS)
