@@ -21,6 +21,7 @@ pub mod auth;
 mod bent_store;
 mod connection;
 pub mod core;
+pub mod datasets;
 mod driver;
 pub mod forecast;
 pub mod gc;

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod artifact;
 pub mod current;
+pub mod dataset;
 pub mod failure;
 pub mod id;
 pub mod layout;

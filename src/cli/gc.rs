@@ -87,5 +87,6 @@ fn name(why: Why) -> &'static str {
         Why::Checkpoint => "checkpoints of tasks that are done",
         Why::Probe => "left by starts that were killed",
         Why::Coordinator => "signs of life of earlier coordinators",
+        Why::Dataset => "of data sets that no name and no sweep names",
     }
 }

@@ -19,6 +19,8 @@ use crate::sweep::plan::PLAN_VERSION;
 pub(super) struct Live {
     pub(super) sweeps: u64,
     pub(super) tasks: HashSet<TaskKey>,
+    /// Digests of the imported data sets that they read.
+    pub(super) datasets: HashSet<String>,
 }
 
 /// The part of a plan that matters here.
@@ -36,6 +38,21 @@ struct Planned {
 #[derive(Deserialize)]
 struct Keyed {
     key: TaskKey,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// Of a task that reads an imported data set.
+#[derive(Default, Deserialize)]
+struct Parameters {
+    #[serde(default)]
+    digest: String,
 }
 
 pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> {
@@ -65,6 +82,12 @@ pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> 
         }
         live.sweeps += 1;
         live.tasks.extend(plan.tasks.iter().map(|one| one.task.key));
+        let digests = plan
+            .tasks
+            .into_iter()
+            .map(|one| one.task.spec.parameters.digest);
+        live.datasets
+            .extend(digests.filter(|digest| !digest.is_empty()));
     }
     Ok(live)
 }

@@ -12,13 +12,13 @@ use ablate_proto::task::{Input, Task};
 use serde_json::Value;
 
 use super::axes::{Axis, Grid, shown};
-use super::command::{self, Files};
+use super::command;
 use super::draft::Draft;
 use super::error::{Fault, Problem, inert};
 use super::expand::Points;
 use super::plan::{PlannedTask, Stage};
 use super::stages::Graph;
-use super::{MAX_CELLS, MAX_TASKS};
+use super::{MAX_CELLS, MAX_TASKS, Options, datasets};
 
 pub(super) struct Merged {
     pub(super) tasks: Vec<PlannedTask>,
@@ -33,13 +33,13 @@ pub(super) fn merge(
     graph: &Graph,
     grid: &Grid,
     points: &Points,
-    files: &Files,
+    options: &Options,
 ) -> Result<Merged, Fault> {
     let mut merger = Merger {
         draft,
         grid,
         points,
-        files,
+        options,
         names: short_names(grid),
         by_key: HashMap::new(),
         tasks: Vec::new(),
@@ -126,7 +126,7 @@ struct Merger<'a> {
     draft: &'a Draft,
     grid: &'a Grid,
     points: &'a Points,
-    files: &'a Files,
+    options: &'a Options,
     /// Names of the axes in labels.
     names: Vec<&'a str>,
     by_key: HashMap<TaskKey, u32>,
@@ -212,9 +212,11 @@ impl Merger<'_> {
             let value = self.grid.axes[*axis].values[*value as usize].clone();
             parameters.insert((*field).to_owned(), value);
         }
-        let closed = command::close(stage.kind, &mut parameters, self.files);
-        let built =
-            closed.and_then(|()| StageSpec::build(stage.kind, &parameters).map_err(explain));
+        let known = &self.options.datasets;
+        let built = command::close(stage.kind, &mut parameters, &self.options.files)
+            .and_then(|()| datasets::settle(stage.kind, &mut parameters, known))
+            .and_then(|()| StageSpec::build(stage.kind, &parameters).map_err(explain))
+            .and_then(|spec| datasets::check(spec, known));
         built.map_err(|(field, why)| {
             let mut set_by = own.iter().zip(values);
             let axis = set_by

@@ -30,6 +30,7 @@
 mod axes;
 mod command;
 mod condition;
+mod datasets;
 mod draft;
 mod error;
 mod expand;
@@ -61,6 +62,7 @@ use merge::Merged;
 use plan::{PLAN_VERSION, Plan, Point};
 
 pub use command::{Attachment, Files, Needs};
+pub use datasets::{Datasets, Known, named};
 pub use error::{Place, SweepError};
 pub use figure::{FIGURE_KINDS, FigureKind};
 pub use hint::Hint;
@@ -101,6 +103,9 @@ pub struct Options {
     pub set: Vec<String>,
     /// The files that travel with the sweep.
     pub files: Files,
+    /// Imported data sets that are known, by name. Stages that take others
+    /// are planned without a digest; [`named`] tells.
+    pub datasets: Datasets,
 }
 
 /// Plans a sweep.
@@ -146,7 +151,7 @@ pub fn needs(source: &Source<'_>, options: &Options) -> Result<Needs, SweepError
 
 fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
     let draft = drafted(text, options)?;
-    assemble(draft, options.profile.clone(), &options.files)
+    assemble(draft, options)
 }
 
 fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
@@ -183,7 +188,8 @@ fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
     Ok(draft)
 }
 
-fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Plan, Fault> {
+fn assemble(draft: Draft, options: &Options) -> Result<Plan, Fault> {
+    let profile = options.profile.clone();
     let sweep = sweep_id(&draft, profile.as_deref())?;
     let replicates = replicates(&draft)?;
     let priority = priority(&draft)?;
@@ -202,7 +208,7 @@ fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Plan
         tasks,
         stages,
         by_stage,
-    } = merge::merge(&draft, &graph, &grid, &points, files)?;
+    } = merge::merge(&draft, &graph, &grid, &points, options)?;
     let listed = |point| Point {
         coordinates: grid
             .axes

@@ -26,9 +26,11 @@ use super::job::{End, Execution, Stops, Workplace, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
 use super::slots::{Lent, Slots};
+use super::source::{self, Source};
 use super::transfer::CheckpointUploads;
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
+use crate::stages;
 
 /// The last checkpoint of a failed attempt is given this long.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -89,6 +91,8 @@ impl Report {
 struct Ready {
     inputs: BTreeMap<String, Cached>,
     checkpoint: Option<Fetched>,
+    /// The imported data set that a `dataset` stage draws from.
+    source: Option<Source>,
 }
 
 enum Prepared {
@@ -145,11 +149,14 @@ async fn carry(
     let light = !leaves_artifact(&task.spec);
     let resumed = ready.checkpoint.is_some();
     let folders = ready.inputs.iter();
+    let source = ready.source.as_ref();
+    let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
     let job = Job {
         attempt,
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
+            .chain(source)
             .collect(),
         out: if light { lent.void() } else { place.out() },
         checkpoint: ready.checkpoint.as_ref().map(|c| c.file.clone()),
@@ -231,6 +238,13 @@ async fn prepare(
             }
             let unpacked = context.baggage.unpack(&context.store, spec, place.work());
             unpacked.await?;
+        }
+        if let StageSpec::Dataset(spec) = &task.spec
+            && spec.imported().is_some()
+        {
+            let (store, cache) = (&context.store, &context.cache);
+            let fetched = source::fetch(store, cache, spec, place.source());
+            ready.source = Some(fetched.await?);
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);

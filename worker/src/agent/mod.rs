@@ -23,6 +23,7 @@ mod settings;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 mod slots;
+mod source;
 mod transfer;
 
 use std::fs::File;
