@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image_webp::WebPDecoder;
 use zune_jpeg::JpegDecoder;
@@ -93,11 +93,12 @@ impl Decoder {
         let size = self.size;
         let mut small = Image::new(size, size, PixelType::U8x3);
         let (left, top) = ((w - side) / 2, (h - side) / 2);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-            .crop(left.into(), top.into(), side.into(), side.into());
-        let large = ImageRef::new(w, h, &image.data, PixelType::U8x3)?;
-        Resizer::new().resize(&large, &mut small, &options)?;
+        let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
+        let options = ResizeOptions::new().resize_alg(filter);
+        let whole = ImageRef::new(w, h, &image.data, PixelType::U8x3)?;
+        // Not the crop of the resizer, whose filter reaches beyond it.
+        let centre = CroppedImage::new(&whole, left, top, side, side)?;
+        Resizer::new().resize(&centre, &mut small, &options)?;
         let pixels = small.into_vec();
         let plane = |channel: usize| pixels.iter().skip(channel).step_by(3).copied();
         Ok((0..3).flat_map(plane).collect())
