@@ -19,6 +19,7 @@ macro_rules! planted {
 pub mod auth;
 #[cfg(test)]
 mod bent_store;
+mod blocking;
 mod connection;
 pub mod core;
 pub mod datasets;
@@ -44,3 +45,4 @@ mod submit;
 pub mod sweep;
 pub mod takeover;
 pub mod tls;
+mod upload;

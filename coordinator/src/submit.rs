@@ -14,8 +14,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::core::Submission;
 use crate::datasets;
 use crate::gc::{self, Pending};
-use crate::sweep::plan::Plan;
-use crate::sweep::{self, SweepError};
+use crate::sweep::{self, CompactPlan, SweepError};
+use crate::upload;
 
 const LOOKS_IN_FLIGHT: usize = 32;
 
@@ -97,20 +97,24 @@ impl Submitter {
             plan = planned(&sheet, options).await?;
         }
         if let Some(priority) = priority {
-            plan.priority = priority;
+            plan.set_priority(priority);
         }
         let text = sheet.1.clone();
-        self.put(layout::sweep_file(&plan.sweep), text.into())
+        self.put(layout::sweep_file(plan.sweep()), text.into())
             .await?;
-        let json = match serde_json::to_vec(&plan) {
-            Ok(json) => json,
-            Err(e) => unreachable!("a plan serialises: {e}"),
-        };
-        self.put(layout::plan(&plan.sweep), json.into()).await?;
-        let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
-        let path = Path::from(layout::plan(&plan.sweep));
-        gc::let_pass(&self.store, &path, &wanted).await?;
-        Ok(submission(plan))
+        let plan = Arc::new(plan);
+        let path = layout::plan(plan.sweep());
+        let key = Path::from(path.as_str());
+        let stored = upload::rows(&self.store, &key, {
+            let plan = plan.clone();
+            move |out| plan.write_json(out)
+        });
+        stored
+            .await
+            .map_err(|source| SubmitError::Store { path, source })?;
+        let keys = || plan.tasks().iter().map(|task| task.key).collect();
+        gc::let_pass(&self.store, &key, keys).await?;
+        Ok(submission(&plan))
     }
 
     /// Those of the tasks, in their order, that have no result in the store.
@@ -145,11 +149,11 @@ impl Submitter {
 async fn planned(
     sheet: &Arc<(String, String)>,
     options: sweep::Options,
-) -> Result<Plan, SweepError> {
+) -> Result<CompactPlan, SweepError> {
     let sheet = sheet.clone();
-    let planned = tokio::task::spawn_blocking(move || {
+    let planned = crate::blocking::run(move || {
         let (file, text) = &*sheet;
-        sweep::plan(&sweep::Source { file, text }, &options)
+        sweep::compact_plan(&sweep::Source { file, text }, &options)
     });
     match planned.await {
         Ok(planned) => planned,
@@ -180,16 +184,12 @@ fn check_files(files: &[(String, Bytes)]) -> Result<(), SubmitError> {
     Ok(())
 }
 
-fn submission(plan: Plan) -> Submission {
+fn submission(plan: &CompactPlan) -> Submission {
     Submission {
-        sweep: plan.sweep,
-        points: plan.points.len() as u64,
-        stages_naive: plan.stages_naive,
-        priority: plan.priority,
-        tasks: plan
-            .tasks
-            .into_iter()
-            .map(|t| Arc::new(t.task.into()))
-            .collect(),
+        sweep: plan.sweep().clone(),
+        points: plan.points() as u64,
+        stages_naive: plan.stages_naive(),
+        priority: plan.priority(),
+        tasks: plan.tasks().to_vec(),
     }
 }

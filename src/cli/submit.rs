@@ -64,8 +64,13 @@ async fn extension(
         file: &file.name,
         text: &file.text,
     };
+    let known = sweeps.status().await?.sweeps;
     // One that is wrong is refused by the coordinator.
-    let Ok(mut plan) = sweep::plan(&source, &file.options()) else {
+    let is_known = |name| known.iter().any(|status| status.sweep == name);
+    if known.is_empty() || !sweep::name(&source, &file.options()).is_ok_and(is_known) {
+        return Ok(None);
+    }
+    let Ok(mut plan) = sweep::compact_plan(&source, &file.options()) else {
         return Ok(None);
     };
     let names = sweep::named(&plan);
@@ -75,19 +80,12 @@ async fn extension(
             datasets,
             ..file.options()
         };
-        // Known to the coordinator alone, perhaps.
-        let Ok(known) = sweep::plan(&source, &options) else {
-            return Ok(None);
-        };
-        if !missing.is_empty() {
-            return Ok(None);
+        // What is not known here may be known to the coordinator.
+        match sweep::compact_plan(&source, &options) {
+            Ok(known) if missing.is_empty() => plan = known,
+            Ok(_) | Err(_) => return Ok(None),
         }
-        plan = known;
     }
-    let known = sweeps.status(None).await?.sweeps;
-    if known.iter().all(|status| status.sweep != plan.sweep) {
-        return Ok(None);
-    }
-    let before = difference::at_coordinator(sweeps, &plan.sweep).await?;
+    let before = difference::at_coordinator(sweeps, plan.sweep()).await?;
     Ok(Some(Difference::new(&plan, &before)))
 }

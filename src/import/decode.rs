@@ -100,7 +100,8 @@ impl Decoder {
         let centre = CroppedImage::new(&whole, left, top, side, side)?;
         Resizer::new().resize(&centre, &mut small, &options)?;
         let pixels = small.into_vec();
-        let plane = |channel: usize| pixels.iter().skip(channel).step_by(3).copied();
+        let (pixels, _) = pixels.as_chunks::<3>();
+        let plane = |channel: usize| pixels.iter().map(move |pixel| pixel[channel]);
         Ok((0..3).flat_map(plane).collect())
     }
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod files;
+mod speed;
 mod store;
 
 use std::collections::BTreeMap;

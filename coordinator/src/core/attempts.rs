@@ -25,6 +25,7 @@ impl Core {
         self.workers.enter(&id, deadline);
         self.workers.change(&id, |worker| {
             worker.session = Some(session);
+            worker.answered = false;
             worker.host = hello.host;
             worker.device = hello.device;
             worker.slots = hello.slots;
@@ -69,6 +70,7 @@ impl Core {
                 worker.deadline = deadline;
                 worker.silence = Silence::None;
             }
+            worker.answered = true;
             worker.draining |= draining;
         });
         if renewed.is_none() {
@@ -202,7 +204,11 @@ impl Core {
                 return false;
             }
             worker.session = None;
-            worker.deadline = worker.deadline.min(back_by);
+            // One that gave up before the welcome arrived does not know that it
+            // was there, and pauses before it tries again.
+            if worker.answered {
+                worker.deadline = worker.deadline.min(back_by);
+            }
             worker.held.is_empty()
         });
         if idle == Some(true) {

@@ -21,6 +21,8 @@ pub(super) enum Aside {
 pub(super) struct Worker {
     /// Number of its session; `None` while it has no connection.
     pub(super) session: Option<u64>,
+    /// It has said something since it was welcomed.
+    pub(super) answered: bool,
     pub(super) host: String,
     pub(super) device: String,
     pub(super) slots: u32,
@@ -56,6 +58,7 @@ impl Worker {
     pub(super) fn absent(deadline: Now) -> Self {
         Self {
             session: None,
+            answered: false,
             host: String::new(),
             device: String::new(),
             slots: 0,

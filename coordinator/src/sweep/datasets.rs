@@ -2,12 +2,15 @@
 //! content in a task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ablate_proto::dataset::{DIGITS, short};
 use ablate_proto::stage::{StageKind, StageSpec};
+use ablate_proto::task::SealedTask;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::plan::Plan;
+use super::CompactPlan;
 
 /// The parameter that names a data set, and the one of its digest.
 const SOURCE: &str = "source";
@@ -25,15 +28,18 @@ pub struct Known {
 }
 
 /// The imported data sets that a plan's tasks read.
-pub fn named(plan: &Plan) -> BTreeSet<String> {
-    let name = |spec: &StageSpec| match spec {
-        StageSpec::Dataset(spec) => spec.imported().map(str::to_owned),
-        _ => None,
-    };
-    let tasks = plan.tasks.iter();
-    tasks
-        .filter_map(|planned| name(&planned.task.spec))
-        .collect()
+pub fn named(plan: &CompactPlan) -> BTreeSet<String> {
+    /// What matters here of a task's parameters.
+    #[derive(Deserialize)]
+    struct Source {
+        source: String,
+    }
+    let of_kind = |task: &&Arc<SealedTask>| task.kind == StageKind::Dataset;
+    let tasks = plan.tasks().iter().filter(of_kind);
+    let sources = tasks.filter_map(|task| serde_json::from_str::<Source>(&task.parameters).ok());
+    let mut names: BTreeSet<String> = sources.map(|of| of.source).collect();
+    names.remove(DIGITS);
+    names
 }
 
 /// Fills in the digest of the data set that a stage names, if it is known.
@@ -41,13 +47,9 @@ pub fn named(plan: &Plan) -> BTreeSet<String> {
 /// # Errors
 /// The field at fault, and why.
 pub(super) fn settle(
-    kind: StageKind,
     parameters: &mut Map<String, Value>,
     datasets: &Datasets,
 ) -> Result<(), (String, String)> {
-    if kind != StageKind::Dataset {
-        return Ok(());
-    }
     let source = parameters.get(SOURCE).and_then(Value::as_str);
     let Some(name) = source.filter(|name| *name != DIGITS) else {
         return Ok(());
@@ -87,10 +89,10 @@ pub(super) fn check(spec: StageSpec, datasets: &Datasets) -> Result<StageSpec, (
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Options, Source, plan};
+    use super::super::{Options, Source, compact_plan};
     use super::*;
 
-    fn planned(stage: &str, datasets: Datasets) -> Result<Plan, String> {
+    fn planned(stage: &str, datasets: Datasets) -> Result<CompactPlan, String> {
         let text = format!("name = \"x\"\n[stages.data]\nkind = \"dataset\"\n{stage}");
         let source = Source {
             file: "x.toml",
@@ -100,7 +102,7 @@ mod tests {
             datasets,
             ..Options::default()
         };
-        plan(&source, &options).map_err(|e| e.to_string())
+        compact_plan(&source, &options).map_err(|e| e.to_string())
     }
 
     fn known(digest: &str) -> Datasets {
@@ -115,13 +117,27 @@ mod tests {
     #[test]
     fn a_data_set_is_known_by_its_content() {
         let stage = "source = \"mine\"\nimages = 90\nheld_out = 10";
-        let keys = |datasets| planned(stage, datasets).unwrap().tasks[0].task.key;
+        let keys = |datasets| planned(stage, datasets).unwrap().tasks()[0].key;
         assert_eq!(keys(known("a")), keys(known("a")));
         assert_ne!(keys(known("a")), keys(known("b")));
         assert_ne!(keys(known("a")), keys(Datasets::new()));
         let plan = planned(stage, Datasets::new()).unwrap();
         assert_eq!(named(&plan), ["mine".to_owned()].into());
         assert!(named(&planned("images = 5", Datasets::new()).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn each_value_of_an_axis_has_its_own_digest() {
+        let stage = "[axes]\n\"data.source\" = [\"mine\", \"digits\", \"other\"]";
+        let plan = planned(stage, known("a")).unwrap();
+        let digest = |task: &Arc<SealedTask>| match task.open().unwrap().spec {
+            StageSpec::Dataset(spec) => spec.digest,
+            other => panic!("{other:?}"),
+        };
+        let digests: Vec<String> = plan.tasks().iter().map(digest).collect();
+        assert_eq!(digests, ["a".repeat(64), String::new(), String::new()]);
+        let both = ["mine", "other"].map(str::to_owned);
+        assert_eq!(named(&plan), both.into());
     }
 
     #[test]

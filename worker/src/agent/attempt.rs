@@ -227,7 +227,7 @@ async fn prepare(
             return Ok(Some(Prepared::Reuse(digest)));
         }
         for folder in [place.out(), place.resume()] {
-            let made = tokio::fs::create_dir_all(&folder).await;
+            let made = crate::files::fs::create_dir_all(&folder).await;
             made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
         }
         if let StageSpec::Command(spec) = &task.spec {
@@ -392,7 +392,7 @@ fn leaves_artifact(spec: &StageSpec) -> bool {
 }
 
 async fn remove(folder: PathBuf) {
-    if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+    if let Err(error) = crate::files::fs::remove_dir_all(&folder).await
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(folder = %folder.display(), %error, "scratch files stay");

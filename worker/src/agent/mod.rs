@@ -252,14 +252,14 @@ impl Opener {
 /// left of its attempts.
 async fn prepare_scratch(root: &Path) -> Result<File, AgentError> {
     let fail = || scratch_error(root);
-    tokio::fs::create_dir_all(root).await.map_err(fail())?;
+    crate::files::fs::create_dir_all(root).await.map_err(fail())?;
     let lock = File::create(root.join("lock")).map_err(fail())?;
     lock.try_lock().map_err(|_| AgentError::Scratch {
         path: root.to_owned(),
         why: "another worker uses it".to_owned(),
     })?;
     for folder in ["attempts", "slots"] {
-        match tokio::fs::remove_dir_all(root.join(folder)).await {
+        match crate::files::fs::remove_dir_all(root.join(folder)).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail()(e)),
             _ => {}
         }

@@ -55,7 +55,7 @@ impl Slots {
         let mut board = Board::default();
         for index in 0..count {
             let void = folder.join(index.to_string());
-            tokio::fs::create_dir_all(&void).await?;
+            crate::files::fs::create_dir_all(&void).await?;
             let gpu = gpus.get(index % gpus.len().max(1)).cloned();
             board.idle.push(Slot {
                 runner: None,

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::artifacts::{Cache, Cached, Store, dataset_meta};
 use crate::data::packed;
+use crate::files::fs;
 
 const SHARDS_IN_FLIGHT: usize = 4;
 
@@ -39,12 +40,12 @@ pub(super) async fn fetch(
         // A permutation of all images.
         let spec = spec.clone();
         let choose = move || packed::needed(&spec, &meta).map(|needed| (needed, meta));
-        let chosen = tokio::task::spawn_blocking(choose).await;
+        let chosen = crate::files::blocking(choose).await;
         chosen.map_err(|e| Failure::bug(e.to_string()))??
     };
     let doing = |e| Failure::transient(format!("laying out {}: {e}", folder.display()));
-    tokio::fs::create_dir_all(&folder).await.map_err(doing)?;
-    let written = tokio::fs::write(packed::meta(&folder), json).await;
+    fs::create_dir_all(&folder).await.map_err(doing)?;
+    let written = fs::write(packed::meta(&folder), json).await;
     written.map_err(doing)?;
     let fetch = |index| lay_out(store, cache, &meta, index, &folder);
     let shards = stream::iter(needed.into_iter().map(fetch));
@@ -69,7 +70,7 @@ async fn lay_out(
     let place = packed::shard(folder, index);
     let link = async {
         let file = std::path::absolute(cached.shard_file())?;
-        tokio::fs::symlink(file, &place).await
+        fs::symlink(file, &place).await
     };
     let linked = link.await;
     linked.map_err(|e| Failure::transient(format!("linking {}: {e}", place.display())))?;

@@ -6,9 +6,9 @@ use ablate_proto::artifact::FileEntry;
 use ablate_proto::dataset::{MAX_META_BYTES, Meta, is_digest};
 use ablate_proto::layout;
 use bytes::Bytes;
-use tokio::fs;
 
 use super::{ArtifactError, Store};
+use crate::files::fs;
 
 /// The only file in the folder of a shard.
 pub(super) const FILE: &str = "shard.bin";
