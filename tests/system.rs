@@ -15,6 +15,8 @@ mod control;
 mod crashes;
 #[path = "system/cuts.rs"]
 mod cuts;
+#[path = "system/data.rs"]
+mod data;
 #[path = "system/disks.rs"]
 mod disks;
 #[path = "system/freezes.rs"]

@@ -4,6 +4,7 @@ mod cancel;
 mod cert;
 mod config;
 mod coordinator;
+mod data;
 mod drain;
 mod explain;
 mod export;
@@ -92,6 +93,9 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
     Weights(weights::WeightsArgs),
+    /// Import image data sets, list and show them
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Make the certificates that other machines need to join
     #[command(subcommand)]
     Cert(cert::CertCommand),
@@ -197,6 +201,7 @@ impl Cli {
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Cert(command) => cert::cert(&context, &command),
+            Command::Data(command) => block_on(data::data(&context, &command)),
             Command::Token(command) => block_on(token::token(&context, &command)),
             Command::Login(args) => block_on(login::login(&context, &args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
@@ -248,6 +253,7 @@ impl Command {
             Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
+            Self::Data(command) => command.flags(),
             Self::Token(command) => command.flags(),
             Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
         }
@@ -265,6 +271,7 @@ impl Command {
                 | Self::Token(_)
                 | Self::Login(_)
                 | Self::Gc(_)
+                | Self::Data(_)
         )
     }
 }

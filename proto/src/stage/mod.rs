@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 pub use arvm::{ArvmSpec, Prior, Tie, Unseen, Weighting, Window};
 pub use autoencoder::{AutoencoderSpec, LatentAct};
 pub use command::{CommandSpec, MAX_FILE_BYTES, MAX_FILES, MAX_FILES_BYTES, is_inside, is_name};
-pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, Source};
+pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, HeldOutFrom, Upsampling};
 pub use decoder::DecoderSpec;
 pub use diffusion::DiffusionSpec;
 pub use encode::EncodeSpec;

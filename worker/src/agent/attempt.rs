@@ -28,10 +28,12 @@ use super::lease::Lease;
 use super::progress::Reporter;
 pub(super) use super::report::Report;
 use super::slots::{Lent, Slots, Turn};
+use super::source::{self, Source};
 use super::transfer::CheckpointUploads;
 use super::workplace::{Workplace, Workplaces};
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
+use crate::stages;
 
 /// The last checkpoint of a failed attempt is given this long.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -68,6 +70,8 @@ pub(super) struct Context {
 struct Ready {
     inputs: BTreeMap<String, Cached>,
     checkpoint: Option<Fetched>,
+    /// The imported data set that a `dataset` stage draws from.
+    source: Option<Source>,
 }
 
 enum Prepared {
@@ -124,11 +128,14 @@ async fn carry(
     let light = !leaves_artifact(&task.spec);
     let resumed = ready.checkpoint.is_some();
     let folders = ready.inputs.iter();
+    let source = ready.source.as_ref();
+    let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
     let job = Job {
         attempt,
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
+            .chain(source)
             .collect(),
         out: if light { lent.void() } else { place.out() },
         checkpoint: ready.checkpoint.as_ref().map(|c| c.file.clone()),
@@ -211,8 +218,15 @@ async fn prepare(
             unpacked.await?;
         } else {
             let out = place.out();
-            let made = tokio::fs::create_dir_all(&out).await;
+            let made = crate::files::fs::create_dir_all(&out).await;
             made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
+        }
+        if let StageSpec::Dataset(spec) = &task.spec
+            && spec.imported().is_some()
+        {
+            let (store, cache) = (&context.store, &context.cache);
+            let fetched = source::fetch(store, cache, spec, place.source());
+            ready.source = Some(fetched.await?);
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);

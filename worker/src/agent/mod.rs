@@ -25,6 +25,7 @@ mod settings;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 mod slots;
+mod source;
 mod transfer;
 mod workplace;
 

@@ -31,6 +31,11 @@ impl Workplace {
         self.root.join("out")
     }
 
+    /// An imported data set, for the stage that draws from it.
+    pub(super) fn source(&self) -> PathBuf {
+        self.root.join("source")
+    }
+
     /// Checkpoints on their way to the store.
     pub(super) fn outgoing(&self) -> PathBuf {
         self.root.join("outgoing")

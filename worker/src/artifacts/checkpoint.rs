@@ -99,7 +99,7 @@ pub(crate) async fn newest_intact(
     found.sort();
     if !found.is_empty() {
         let doing = format!("creating {}", folder.display());
-        let made = tokio::fs::create_dir_all(folder).await;
+        let made = crate::files::fs::create_dir_all(folder).await;
         made.map_err(ArtifactError::local(doing))?;
     }
     while let Some(newest) = found.pop() {

@@ -5,7 +5,7 @@
 mod arvm;
 mod autoencoder;
 mod command;
-mod dataset;
+pub(crate) mod dataset;
 mod decoder;
 mod diffusion;
 mod encode;
