@@ -3,6 +3,7 @@
 //! default it would abort, as a bug does.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::{c_int, c_long};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +15,24 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 /// From now on, a request that cannot be met ends this process.
 pub(crate) fn end_when_out_of_memory() {
     ENDS.store(true, Ordering::Relaxed);
+}
+
+/// Memory that was freed goes back to the system at once instead of after ten
+/// milliseconds, which never come for a thread that has nothing more to do: a
+/// coordinator plans a large sweep, and may rest for days. To be called while
+/// there is one thread.
+pub(crate) fn give_back_at_once() {
+    /// Of `mi_option_t`, as mimalloc 3 has it.
+    const PURGE_DELAY: c_int = 15;
+    #[expect(unsafe_code, reason = "the binding has no such option")]
+    unsafe extern "C" {
+        fn mi_option_set(option: c_int, value: c_long);
+    }
+    #[expect(unsafe_code, reason = "as above")]
+    // SAFETY: sets a number, which no other thread reads.
+    unsafe {
+        mi_option_set(PURGE_DELAY, 0);
+    }
 }
 
 pub(crate) struct Allocator;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use ablate_coordinator::sweep::plan::Plan;
+use ablate_coordinator::sweep::CompactPlan;
 use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::layout;
 use ablate_proto::status::TaskState;
@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::CliError;
 use crate::lines::printable;
@@ -45,7 +45,7 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    pub(crate) fn new(plan: &Plan, before: &Before) -> Self {
+    pub(crate) fn new(plan: &CompactPlan, before: &Before) -> Self {
         let mut difference = Self {
             new: Vec::new(),
             reused: Vec::new(),
@@ -56,8 +56,8 @@ impl Difference {
         let none = BTreeMap::new();
         let tasks = before.tasks.as_ref().unwrap_or(&none);
         let mut wanted = HashSet::new();
-        for planned in &plan.tasks {
-            let (key, label) = (planned.task.key, planned.task.label.clone());
+        for task in plan.tasks() {
+            let (key, label) = (task.key, task.label.to_string());
             wanted.insert(key);
             if before.done.contains(&key) {
                 difference.done += 1;
@@ -98,16 +98,33 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What matters here of a plan in the store.
+#[derive(Deserialize)]
+struct Listed {
+    tasks: Vec<ListedTask>,
+}
+
+#[derive(Deserialize)]
+struct ListedTask {
+    task: Named,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    key: TaskKey,
+    label: String,
+}
+
 /// What a coordinator knows.
 pub(crate) async fn at_coordinator(
     sweeps: &mut Sweeps,
     sweep: &SweepId,
 ) -> Result<Before, CliError> {
     let mut before = Before::default();
-    let known = sweeps.status(None).await?.sweeps;
+    let known = sweeps.status().await?.sweeps;
     for other in known {
         let name = other.sweep.to_string();
-        let rows = sweeps.status(Some(&name)).await?.sweeps;
+        let rows = sweeps.status_of(&name).await?.sweeps;
         let rows = rows.into_iter().flat_map(|status| status.rows);
         let rows: Vec<_> = rows.collect();
         let done = rows.iter().filter(|row| row.state == TaskState::Done);
@@ -120,15 +137,18 @@ pub(crate) async fn at_coordinator(
 }
 
 /// What lies in a store.
-pub(crate) async fn in_store(store: &Arc<dyn ObjectStore>, plan: &Plan) -> anyhow::Result<Before> {
+pub(crate) async fn in_store(
+    store: &Arc<dyn ObjectStore>,
+    plan: &CompactPlan,
+) -> anyhow::Result<Before> {
     let mut before = Before::default();
-    let path = Path::from(layout::plan(&plan.sweep));
+    let path = Path::from(layout::plan(plan.sweep()));
     match store.get(&path).await {
         Ok(found) => {
             let doing = || format!("reading {path}");
             let bytes = found.bytes().await.with_context(doing)?;
-            let old: Plan = serde_json::from_slice(&bytes).with_context(doing)?;
-            let task = |t: ablate_coordinator::sweep::plan::PlannedTask| (t.task.key, t.task.label);
+            let old: Listed = serde_json::from_slice(&bytes).with_context(doing)?;
+            let task = |listed: ListedTask| (listed.task.key, listed.task.label);
             before.tasks = Some(old.tasks.into_iter().map(task).collect());
         }
         Err(object_store::Error::NotFound { .. }) => {}
@@ -141,7 +161,7 @@ pub(crate) async fn in_store(store: &Arc<dyn ObjectStore>, plan: &Plan) -> anyho
     let present: HashMap<TaskKey, ()> = keys
         .filter_map(|path| Some((path.filename()?.parse().ok()?, ())))
         .collect();
-    let mine = plan.tasks.iter().map(|planned| planned.task.key);
+    let mine = plan.tasks().iter().map(|task| task.key);
     let mine: Vec<TaskKey> = mine.filter(|key| present.contains_key(key)).collect();
     let has_result = |key: TaskKey| async move {
         match store.head(&Path::from(layout::manifest(&key))).await {
@@ -158,27 +178,27 @@ pub(crate) async fn in_store(store: &Arc<dyn ObjectStore>, plan: &Plan) -> anyho
 
 #[cfg(test)]
 mod tests {
-    use ablate_coordinator::sweep::{Options, Source, plan};
+    use ablate_coordinator::sweep::{Options, Source, compact_plan};
 
     use super::*;
 
-    fn planned(indices: &str) -> Plan {
+    fn planned(indices: &str) -> CompactPlan {
         let text =
             format!("name = \"s\"\n[stages.n]\nkind = \"noop\"\n[axes]\nindex = [{indices}]\n");
         let source = Source {
             file: "s.toml",
             text: &text,
         };
-        plan(&source, &Options::default()).unwrap()
+        compact_plan(&source, &Options::default()).unwrap()
     }
 
     #[test]
     fn an_extended_axis_is_new_and_a_shortened_one_dropped() {
         let old = planned("1, 2, 3");
-        let tasks = old.tasks.iter().map(|t| (t.task.key, t.task.label.clone()));
+        let tasks = old.tasks().iter().map(|t| (t.key, t.label.to_string()));
         let before = Before {
             tasks: Some(tasks.collect()),
-            done: HashSet::from([old.tasks[1].task.key]),
+            done: HashSet::from([old.tasks()[1].key]),
         };
         let difference = Difference::new(&planned("2, 3, 4"), &before);
         assert_eq!(difference.new, ["n index=4"]);

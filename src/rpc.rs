@@ -19,6 +19,8 @@ use tonic::{Code, Request, Status};
 use crate::exit::{CliError, Exit};
 
 const MAX_MESSAGE: usize = 1 << 30;
+/// Tasks that are asked for at once.
+const PAGE: u64 = 20_000;
 
 /// A coordinator that people talk to.
 #[derive(Clone)]
@@ -59,10 +61,58 @@ impl Sweeps {
         reply.into_inner().try_into().map_err(invalid)
     }
 
-    pub(crate) async fn status(&mut self, sweep: Option<&str>) -> Result<ClusterStatus, CliError> {
-        let sweep = sweep.unwrap_or_default().to_owned();
-        let reply = self.0.status(wire::StatusRequest { sweep }).await;
-        let reply = reply.map_err(refused)?;
+    /// All sweeps by their totals, and the workers.
+    pub(crate) async fn status(&mut self) -> Result<ClusterStatus, CliError> {
+        self.ask_status(wire::StatusRequest::default()).await
+    }
+
+    /// A sweep with its most urgent tasks, so many at the most.
+    pub(crate) async fn urgent(
+        &mut self,
+        sweep: &str,
+        most: u64,
+    ) -> Result<ClusterStatus, CliError> {
+        let request = wire::StatusRequest {
+            sweep: sweep.to_owned(),
+            most,
+            urgent: true,
+            ..wire::StatusRequest::default()
+        };
+        self.ask_status(request).await
+    }
+
+    /// A sweep with all its tasks, which are asked for page by page.
+    pub(crate) async fn status_of(&mut self, sweep: &str) -> Result<ClusterStatus, CliError> {
+        let mut all: Option<ClusterStatus> = None;
+        let mut from = 0;
+        loop {
+            let request = wire::StatusRequest {
+                sweep: sweep.to_owned(),
+                from,
+                most: PAGE,
+                urgent: false,
+            };
+            let mut page = self.ask_status(request).await?;
+            let rows = page.sweeps.first().map_or(0, |sweep| sweep.rows.len());
+            if let (Some(all), Some(page)) = (&mut all, page.sweeps.first_mut())
+                && let Some(sweep) = all.sweeps.first_mut()
+            {
+                sweep.rows.append(&mut page.rows);
+            }
+            let whole = all.take().unwrap_or(page);
+            if (rows as u64) < PAGE {
+                return Ok(whole);
+            }
+            all = Some(whole);
+            from += PAGE;
+        }
+    }
+
+    async fn ask_status(
+        &mut self,
+        request: wire::StatusRequest,
+    ) -> Result<ClusterStatus, CliError> {
+        let reply = self.0.status(request).await.map_err(refused)?;
         reply.into_inner().try_into().map_err(invalid)
     }
 

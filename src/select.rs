@@ -35,7 +35,7 @@ pub(crate) async fn select(
         }
         return Ok(named);
     }
-    let known = sweeps.status(None).await?.sweeps;
+    let known = sweeps.status().await?.sweeps;
     of_known(&known, words, meant)
 }
 

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Hello, ToWorker};
-use ablate_proto::status::{ClusterStatus, Explanation, Submitted, SweepStatus, WorkerStatus};
+use ablate_proto::status::{
+    ClusterStatus, Explanation, Submitted, SweepState, SweepStatus, WorkerStatus,
+};
 use object_store::ObjectStore;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::core::{Core, Effect, Event, Fact, Rows, Submission};
+use crate::core::{Core, Effect, Event, Fact, NEWS, Rows, Submission};
 use crate::performer::{Action, Batch, Performer};
 use crate::state::{State, StateError};
 
@@ -57,7 +59,8 @@ pub(crate) enum Command {
     /// Nobody follows this log any more.
     StopLog(WorkerId, AttemptId),
     Sweep(SweepId, Rows, oneshot::Sender<Option<SweepStatus>>),
-    /// What a follower has not seen yet, and how many tasks have ended by now.
+    /// What a follower has not seen yet, and how many ended tasks it has seen
+    /// then.
     Follow(
         SweepId,
         usize,
@@ -301,9 +304,17 @@ impl Driver {
             Command::Follow(sweep, seen, reply) => {
                 let ended = core.ended(&sweep);
                 // Submitted again meanwhile: it ends anew.
-                let rows = Rows::Since(if seen <= ended { seen } else { 0 });
-                let status = core.sweep_status(now, &sweep, rows);
-                turn.reply(reply, status.map(|status| (status, ended)));
+                let seen = if seen <= ended { seen } else { 0 };
+                let told = ended.min(seen + NEWS);
+                let status = core.sweep_status(now, &sweep, Rows::Since(seen));
+                let status = status.map(|mut status| {
+                    if told < ended {
+                        // Its end is told with the last of its tasks.
+                        status.state = SweepState::Running;
+                    }
+                    (status, told)
+                });
+                turn.reply(reply, status);
             }
             Command::Cluster(reply) => turn.reply(reply, core.cluster_status(now)),
         }

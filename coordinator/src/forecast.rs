@@ -2,6 +2,7 @@
 //! the coordinator's own list scheduling, in simulation.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use ablate_proto::id::TaskKey;
 use ablate_proto::stage::StageKind;
@@ -51,7 +52,7 @@ pub struct Forecast {
 
 /// Simulates what of `tasks` (parents before children) is not `done`.
 pub fn forecast(
-    tasks: &[&Task],
+    tasks: &[Arc<SealedTask>],
     done: impl Fn(&TaskKey) -> bool,
     learned: &Learned,
     slots: usize,
@@ -61,11 +62,10 @@ pub fn forecast(
     let mut unknown: BTreeSet<StageKind> = BTreeSet::new();
     let mut off = 0.0;
     for task in tasks.iter().filter(|task| !done(&task.key)) {
-        let sealed = SealedTask::from((*task).clone());
-        let work = f64::from(sealed.work);
-        let estimate = learned.durations.estimate(Class::of(&sealed), work);
+        let work = f64::from(task.work);
+        let estimate = learned.durations.estimate(Class::of(task), work);
         let (seconds, spread) = estimate.unwrap_or_else(|| {
-            unknown.insert(sealed.kind);
+            unknown.insert(task.kind);
             (0.0, 0.0)
         });
         off += seconds * spread;
@@ -116,6 +116,10 @@ mod tests {
         Task::new("nap".into(), spec.into(), 0, input.into_iter().collect())
     }
 
+    fn sealed(task: Task) -> Arc<SealedTask> {
+        Arc::new(task.into())
+    }
+
     #[test]
     fn slots_divide_the_work_and_chains_do_not_shrink() {
         let mut learned = Learned::default();
@@ -126,8 +130,9 @@ mod tests {
         let second = nap(1, Some(&first));
         let third = nap(2, Some(&second));
         let others = [3, 4, 5].map(|index| nap(index, None));
-        let mut tasks = vec![&first, &second, &third];
-        tasks.extend(&others);
+        let mut tasks = vec![first.clone(), second, third];
+        tasks.extend(others);
+        let tasks: Vec<_> = tasks.into_iter().map(sealed).collect();
         let on = |slots| {
             forecast(&tasks, |_| false, &learned, slots)
                 .seconds
@@ -150,7 +155,7 @@ mod tests {
     fn what_was_never_measured_is_said_and_not_guessed() {
         let learned = Learned::default();
         let vae = Task::new("v".into(), VaeSpec::default().into(), 0, vec![]);
-        let unknown = forecast(&[&vae], |_| false, &learned, 4);
+        let unknown = forecast(&[sealed(vae)], |_| false, &learned, 4);
         assert_eq!(unknown.seconds, None);
         assert_eq!(Vec::from_iter(unknown.unknown), ["vae"]);
     }

@@ -43,3 +43,4 @@ mod submit;
 pub mod sweep;
 pub mod takeover;
 pub mod tls;
+mod upload;

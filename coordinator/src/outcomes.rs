@@ -14,13 +14,14 @@ use tokio::sync::mpsc;
 
 use crate::core::Event;
 use crate::driver::Command;
+use crate::upload;
 
 /// Between tries, while the store does not take them.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) enum Change {
     /// All its tasks have ended so.
-    Ended(Box<SweepStatus>),
+    Ended(Arc<SweepStatus>),
     /// How it ended earlier holds no more.
     GoesOn(SweepId),
 }
@@ -78,11 +79,11 @@ async fn make(store: &Arc<dyn ObjectStore>, change: &Change) -> object_store::Re
     let path = Path::from(layout::outcome(change.sweep()));
     match change {
         Change::Ended(outcome) => {
-            let bytes = match serde_json::to_vec_pretty(outcome) {
-                Ok(bytes) => bytes,
-                Err(e) => unreachable!("a status serialises: {e}"),
+            let outcome = outcome.clone();
+            let write = move |out: &mut upload::Parts| {
+                serde_json::to_writer_pretty(out, &*outcome).map_err(std::io::Error::from)
             };
-            store.put(&path, bytes.into()).await.map(drop)
+            upload::rows(store, &path, write).await
         }
         Change::GoesOn(_) => match store.delete(&path).await {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     fn ended(state: SweepState) -> Change {
-        Change::Ended(Box::new(SweepStatus {
+        Change::Ended(Arc::new(SweepStatus {
             submitted: 1,
             sweep: "s".parse().unwrap(),
             state,

@@ -90,7 +90,7 @@ impl Performer {
                 }
             }
             Action::Reply(reply) => reply(),
-            Action::StoreOutcome(outcome) => self.outcome(Change::Ended(outcome)),
+            Action::StoreOutcome(outcome) => self.outcome(Change::Ended(outcome.into())),
             Action::ForgetOutcome(sweep) => self.outcome(Change::GoesOn(sweep)),
         }
     }

@@ -21,7 +21,7 @@ use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::refusal::{sweep_id, unknown, unsubmitted};
-use crate::core::{Event, Rows, Submission};
+use crate::core::{Event, NEWS, Rows, Submission};
 use crate::driver::{Command, Handle};
 use crate::live::Live;
 use crate::logs::Logs;
@@ -165,14 +165,25 @@ impl Sweeps for Service {
 
     async fn status(&self, request: Request<wire::StatusRequest>) -> Answer<wire::StatusReply> {
         let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
-        let name = request.into_inner().sweep;
+        let wire::StatusRequest {
+            sweep: name,
+            from,
+            most,
+            urgent,
+        } = request.into_inner();
         if name.is_empty() {
             return Ok(Response::new(cluster.into()));
         }
+        let [from, most] = [from, most].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let rows = match (most, urgent) {
+            (0, _) => Rows::All,
+            (most, true) => Rows::Urgent(most),
+            (most, false) => Rows::Page { from, most },
+        };
         let sweep = sweep_id(&name)?;
         let mut status = self
             .driver
-            .ask(|reply| Command::Sweep(sweep, Rows::All, reply))
+            .ask(|reply| Command::Sweep(sweep, rows, reply))
             .await
             .map_err(stopped)?
             .ok_or_else(|| unknown(&name, &cluster))?;
@@ -198,7 +209,12 @@ impl Sweeps for Service {
                 driver.ask(command).await.map_err(stopped)
             }
         };
-        if follow(&driver, 0).await?.is_none() {
+        let known = {
+            let sweep = sweep_id(&name)?;
+            let ask = |reply| Command::Sweep(sweep, Rows::None, reply);
+            driver.ask(ask).await.map_err(stopped)?
+        };
+        if known.is_none() {
             let cluster = driver.ask(Command::Cluster).await.map_err(stopped)?;
             return Err(unknown(&name, &cluster));
         }
@@ -209,9 +225,10 @@ impl Sweeps for Service {
             let mut seen = 0;
             loop {
                 driver.changes.mark_unchanged();
+                let before = seen;
                 let status = match follow(&driver, seen).await {
-                    Ok(Some((mut status, ended))) => {
-                        seen = ended;
+                    Ok(Some((mut status, told))) => {
+                        seen = told;
                         live.fill(&mut status);
                         Ok(status)
                     }
@@ -221,6 +238,10 @@ impl Sweeps for Service {
                 let last = status.as_ref().map_or(true, |s| s.state.is_terminal());
                 if sender.send(status.map(Into::into)).await.is_err() || last {
                     break;
+                }
+                if seen.saturating_sub(before) == NEWS {
+                    // There may be more of it.
+                    continue;
                 }
                 tokio::time::sleep(WATCH_PAUSE).await;
                 let changed = driver.changes.changed();

@@ -13,8 +13,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::core::Submission;
 use crate::gc::{self, Pending};
-use crate::sweep::plan::Plan;
-use crate::sweep::{self, SweepError};
+use crate::sweep::{self, CompactPlan, SweepError};
+use crate::upload;
 
 const LOOKS_IN_FLIGHT: usize = 32;
 
@@ -85,9 +85,9 @@ impl Submitter {
                 file: &file,
                 text: &text,
             };
-            let mut plan = sweep::plan(&source, &options)?;
+            let mut plan = sweep::compact_plan(&source, &options)?;
             if let Some(priority) = priority {
-                plan.priority = priority;
+                plan.set_priority(priority);
             }
             Ok::<_, SweepError>((plan, text))
         });
@@ -95,17 +95,21 @@ impl Submitter {
             Ok(planned) => planned?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        self.put(layout::sweep_file(&plan.sweep), text.into())
+        self.put(layout::sweep_file(plan.sweep()), text.into())
             .await?;
-        let json = match serde_json::to_vec(&plan) {
-            Ok(json) => json,
-            Err(e) => unreachable!("a plan serialises: {e}"),
-        };
-        self.put(layout::plan(&plan.sweep), json.into()).await?;
-        let wanted = plan.tasks.iter().map(|planned| planned.task.key).collect();
-        let path = Path::from(layout::plan(&plan.sweep));
-        gc::let_pass(&self.store, &path, &wanted).await?;
-        Ok(submission(plan))
+        let plan = Arc::new(plan);
+        let path = layout::plan(plan.sweep());
+        let key = Path::from(path.as_str());
+        let stored = upload::rows(&self.store, &key, {
+            let plan = plan.clone();
+            move |out| plan.write_json(out)
+        });
+        stored
+            .await
+            .map_err(|source| SubmitError::Store { path, source })?;
+        let keys = || plan.tasks().iter().map(|task| task.key).collect();
+        gc::let_pass(&self.store, &key, keys).await?;
+        Ok(submission(&plan))
     }
 
     /// Those of the tasks, in their order, that have no result in the store.
@@ -159,16 +163,12 @@ fn check_files(files: &[(String, Bytes)]) -> Result<(), SubmitError> {
     Ok(())
 }
 
-fn submission(plan: Plan) -> Submission {
+fn submission(plan: &CompactPlan) -> Submission {
     Submission {
-        sweep: plan.sweep,
-        points: plan.points.len() as u64,
-        stages_naive: plan.stages_naive,
-        priority: plan.priority,
-        tasks: plan
-            .tasks
-            .into_iter()
-            .map(|t| Arc::new(t.task.into()))
-            .collect(),
+        sweep: plan.sweep().clone(),
+        points: plan.points() as u64,
+        stages_naive: plan.stages_naive(),
+        priority: plan.priority(),
+        tasks: plan.tasks().to_vec(),
     }
 }

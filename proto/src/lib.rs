@@ -8,6 +8,7 @@ pub mod failure;
 pub mod id;
 pub mod layout;
 pub mod message;
+pub mod seal;
 pub mod stage;
 pub mod status;
 pub mod task;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::TaskKey;
+use crate::seal::Seal;
 use crate::stage::{SpecError, StageKind, StageSpec};
 
 /// One parent of a task, in the role it plays (`data`, `encoder`, …).
@@ -33,23 +34,9 @@ impl Task {
     /// seed, dataset digest and the parents' keys; the label is not part of it.
     pub fn new(label: String, spec: StageSpec, seed: u64, mut inputs: Vec<Input>) -> Self {
         inputs.sort();
-        let info = spec.kind().info();
-        let seed = if info.seeded { seed } else { 0 };
-        let mut hasher = blake3::Hasher::new_derive_key("ablate task key v1");
-        let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        part(info.name.as_bytes());
-        part(&info.recipe.to_le_bytes());
-        part(canonical_json(&spec.parameters()).as_bytes());
-        part(&seed.to_le_bytes());
-        part(spec.data_digest().unwrap_or_default().as_bytes());
-        for input in &inputs {
-            part(input.role.as_bytes());
-            part(input.task.as_bytes());
-        }
-        let key = TaskKey::from_bytes(*hasher.finalize().as_bytes());
+        let seal = Seal::new(&spec);
+        let seed = seal.seed(seed);
+        let key = seal.key(seed, &inputs);
         Self {
             key,
             label,

@@ -38,7 +38,7 @@ pub(super) async fn login(context: &Context, args: &LoginArgs) -> CliResult {
     };
     let join = JoinSetting::new(&text);
     let mut sweeps = client::connect(&join).await?;
-    let status = sweeps.status(None).await?;
+    let status = sweeps.status().await?;
     let path = login_file()
         .context("this user has no folder for settings: set ABLATE_JOIN instead")
         .or_exit(Exit::Refused)?;

@@ -29,7 +29,7 @@ pub(super) struct LogsArgs {
 
 pub(super) async fn logs(context: &Context, args: &LogsArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let status = sweeps.status(Some(&args.task)).await;
+    let status = sweeps.status_of(&args.task).await;
     match status {
         Ok(cluster) => match cluster.sweeps.into_iter().next() {
             Some(sweep) => of_sweep(&mut sweeps, &sweep, args.follow).await?,

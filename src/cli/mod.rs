@@ -200,7 +200,10 @@ impl Cli {
             Command::Token(command) => block_on(token::token(&context, &command)),
             Command::Login(args) => block_on(login::login(&context, &args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
-            Command::Coordinator(args) => block_on(coordinator::coordinator(&context, &args)),
+            Command::Coordinator(args) => {
+                crate::allocator::give_back_at_once();
+                block_on(coordinator::coordinator(&context, &args))
+            }
             Command::Worker(args) => block_on(worker::worker(&context, &args)),
             Command::Submit(args) => block_on(submit::submit(&context, &args)),
             Command::Status(args) => block_on(status::status(&context, &args)),

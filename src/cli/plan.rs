@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_coordinator::forecast::{Forecast, Learned, forecast};
-use ablate_coordinator::sweep::{self, plan::Plan};
+use ablate_coordinator::sweep::{self, CompactPlan, plan::Plan};
 use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::layout;
 use ablate_proto::status::{SweepStatus, TaskState};
@@ -52,11 +52,11 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
         file: &file.name,
         text: &file.text,
     };
-    let plan = sweep::plan(&source, &file.options()).or_exit(Exit::Usage)?;
+    let plan = sweep::compact_plan(&source, &file.options()).or_exit(Exit::Usage)?;
     // Only where one was asked for: the settings always name both.
     let before = if args.join.join.is_some() {
         let mut sweeps = client::connect(&context.settings.worker.join).await?;
-        Some(difference::at_coordinator(&mut sweeps, &plan.sweep).await?)
+        Some(difference::at_coordinator(&mut sweeps, plan.sweep()).await?)
     } else if args.store.store.is_some() {
         let store = store::open(&context.settings.store.url).or_exit(Exit::Refused)?;
         let before = difference::in_store(&store, &plan).await;
@@ -65,7 +65,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
         None
     };
     let difference = before.map(|before| Difference::new(&plan, &before));
-    let summary = sweep::summary(&plan);
+    let summary = plan.summary();
     let forecast = match args.workers {
         Some(workers) => {
             let url = &context.settings.store.url;
@@ -103,7 +103,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
 }
 
 /// A forecast, and from how many measured tasks.
-async fn what_if(url: &str, plan: &Plan, slots: usize) -> anyhow::Result<(Forecast, usize)> {
+async fn what_if(url: &str, plan: &CompactPlan, slots: usize) -> anyhow::Result<(Forecast, usize)> {
     let mut learned = Learned::default();
     let mut done = BTreeSet::new();
     // A forecast leaves nothing behind: no folder is made for it.
@@ -112,9 +112,8 @@ async fn what_if(url: &str, plan: &Plan, slots: usize) -> anyhow::Result<(Foreca
         let store = store::open(url)?;
         learn(&store, &mut learned, &mut done).await?;
     }
-    let tasks: Vec<_> = plan.tasks.iter().map(|planned| &planned.task).collect();
     let measured = learned.tasks();
-    let forecast = forecast(&tasks, |key| done.contains(key), &learned, slots);
+    let forecast = forecast(plan.tasks(), |key| done.contains(key), &learned, slots);
     Ok((forecast, measured))
 }
 

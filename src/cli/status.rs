@@ -12,17 +12,38 @@ use crate::client;
 use crate::exit::{CliResult, Exit};
 use crate::lines::{self, printable};
 
+/// Tasks that are listed of a large sweep.
+const SHOWN: u64 = 200;
+/// Rows of one table.
+const TABLE: usize = 10_000;
+
 #[derive(Args)]
 pub(super) struct StatusArgs {
     /// Name of a sweep, to see its tasks
     sweep: Option<String>,
+    /// List all tasks of a large sweep, not only what runs, what failed and what is next
+    #[arg(long, requires = "sweep")]
+    all: bool,
     #[command(flatten)]
     pub(super) join: JoinArgs,
 }
 
 pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let cluster = sweeps.status(args.sweep.as_deref()).await?;
+    let cluster = match args.sweep.as_deref() {
+        None => sweeps.status().await?,
+        Some(sweep) if context.json || args.all => sweeps.status_of(sweep).await?,
+        Some(sweep) => {
+            let brief = sweeps.urgent(sweep, SHOWN).await?;
+            let few = brief.sweeps.iter().all(|sweep| sweep.tasks <= SHOWN);
+            // As the plan has them.
+            if few {
+                sweeps.status_of(sweep).await?
+            } else {
+                brief
+            }
+        }
+    };
     if context.json {
         lines::json(&cluster);
     } else {
@@ -36,7 +57,15 @@ fn show(cluster: &ClusterStatus, rows: bool) {
     lines::line("");
     if rows {
         for sweep in &cluster.sweeps {
-            lines::line(tasks(&sweep.rows));
+            // One table is as wide as all of its rows: large ones come in parts.
+            for rows in sweep.rows.chunks(TABLE) {
+                lines::line(tasks(rows));
+            }
+            let shown = sweep.rows.len() as u64;
+            if shown < sweep.tasks {
+                let more = sweep.tasks - shown;
+                lines::line(format_args!("… and {more} more; --all lists them"));
+            }
         }
     } else {
         lines::line(workers(&cluster.workers));

@@ -59,14 +59,15 @@ async fn extension(sweeps: &mut Sweeps, file: &SweepFile) -> Result<Option<Diffe
         file: &file.name,
         text: &file.text,
     };
+    let known = sweeps.status().await?.sweeps;
     // One that is wrong is refused by the coordinator.
-    let Ok(plan) = sweep::plan(&source, &file.options()) else {
-        return Ok(None);
-    };
-    let known = sweeps.status(None).await?.sweeps;
-    if known.iter().all(|status| status.sweep != plan.sweep) {
+    let is_known = |name| known.iter().any(|status| status.sweep == name);
+    if known.is_empty() || !sweep::name(&source, &file.options()).is_ok_and(is_known) {
         return Ok(None);
     }
-    let before = difference::at_coordinator(sweeps, &plan.sweep).await?;
+    let Ok(plan) = sweep::compact_plan(&source, &file.options()) else {
+        return Ok(None);
+    };
+    let before = difference::at_coordinator(sweeps, plan.sweep()).await?;
     Ok(Some(Difference::new(&plan, &before)))
 }

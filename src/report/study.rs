@@ -1,7 +1,7 @@
 //! What was planned and what came of it, and how to ask for measurements:
 //! stage → cells (coordinates) → replicates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ablate_coordinator::sweep::plan::{Plan, Stage};
 use ablate_proto::artifact::{Direction, Manifest, MetricRow};
@@ -85,6 +85,16 @@ impl Measure {
     }
 }
 
+/// Positions of values on their axis, by their JSON.
+struct Ranks(HashMap<String, usize>);
+
+impl Ranks {
+    fn of(&self, value: &Value) -> usize {
+        let known = self.0.get(&value.to_string());
+        known.copied().unwrap_or(usize::MAX)
+    }
+}
+
 /// Cells that differ in one axis only.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -125,19 +135,27 @@ impl Study {
                 cells[at].tasks.push(*task);
             }
         }
+        let all = self.plan.axes.iter();
+        let ranks: Vec<(&str, Ranks)> = all.map(|a| (&*a.name, self.ranks(&a.name))).collect();
         cells.sort_by_cached_key(|cell| {
-            let rank = |axis: &str| cell.coordinates.get(axis).map(|v| self.rank(axis, v));
-            let ranks = self.plan.axes.iter().map(|axis| rank(&axis.name));
+            let value = |axis: &str| cell.coordinates.get(axis);
+            let ranks = ranks
+                .iter()
+                .map(|(axis, ranks)| value(axis).map(|v| ranks.of(v)));
             ranks.collect::<Vec<_>>()
         });
         cells
     }
 
-    /// Position of a value on its axis.
-    pub(crate) fn rank(&self, axis: &str, value: &Value) -> usize {
+    /// Positions of the values on an axis.
+    fn ranks(&self, axis: &str) -> Ranks {
         let axis = self.plan.axes.iter().find(|a| a.name == axis);
-        axis.and_then(|a| a.values.iter().position(|v| v == value))
-            .unwrap_or(usize::MAX)
+        let values = axis.map_or(&[][..], |axis| &axis.values);
+        let mut ranks = HashMap::new();
+        for (rank, value) in values.iter().enumerate() {
+            ranks.entry(value.to_string()).or_insert(rank);
+        }
+        Ranks(ranks)
     }
 
     /// Splits cells into lines along an axis. Axes that move together with it
@@ -152,10 +170,12 @@ impl Study {
             .filter(|axis| *axis == along || follows(cells, axis, along))
             .collect();
         let mut lines: Vec<Line> = Vec::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
         for cell in cells {
             let mut others = cell.coordinates.clone();
             others.retain(|axis, _| !linked.contains(&axis));
-            match lines.iter_mut().find(|line| line.others == others) {
+            let at = *index.entry(format!("{others:?}")).or_insert(lines.len());
+            match lines.get_mut(at) {
                 Some(line) => line.cells.push(cell.clone()),
                 None => lines.push(Line {
                     others,
@@ -163,10 +183,11 @@ impl Study {
                 }),
             }
         }
+        let ranks = self.ranks(along);
         for line in &mut lines {
             line.cells.sort_by_key(|cell| {
                 let value = cell.coordinates.get(along);
-                value.map(|v| self.rank(along, v))
+                value.map(|v| ranks.of(v))
             });
         }
         lines

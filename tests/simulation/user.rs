@@ -107,6 +107,7 @@ impl User {
         for sweep in sweeps {
             let request = StatusRequest {
                 sweep: sweep.clone(),
+                ..StatusRequest::default()
             };
             let reply = match timeout(PATIENCE, client.status(request)).await {
                 Ok(Ok(reply)) => reply.into_inner(),
@@ -163,6 +164,7 @@ async fn ask(
             client.cancel(request).await?;
             let request = StatusRequest {
                 sweep: sweep.clone(),
+                ..StatusRequest::default()
             };
             let reply = client.status(request).await?.into_inner();
             reply.sweeps.into_iter().next().map(read).transpose()?

@@ -31,7 +31,7 @@ use ablate_proto::status::Hold;
 
 pub use fact::{Fact, Submission};
 pub use settings::CoreSettings;
-pub use view::Rows;
+pub use view::{NEWS, Rows};
 
 use crate::policy::{Durations, Service};
 use crew::Crew;

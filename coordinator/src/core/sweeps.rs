@@ -1,6 +1,5 @@
 //! Sweeps come, grow, are cancelled, and end.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use ablate_proto::id::{SweepId, TaskKey};
@@ -74,11 +73,14 @@ impl Core {
         if tasks.is_empty() {
             return;
         }
-        let wanted: HashSet<TaskKey> = submission.tasks.iter().map(|t| t.key).collect();
+        let mut wanted = vec![false; self.tasks.len()];
+        let known = submission.tasks.iter();
+        for ix in known.filter_map(|task| self.tasks.find(&task.key)) {
+            wanted[ix.number() as usize] = true;
+        }
         for ix in tasks {
-            let entry = &mut self.tasks[*ix];
-            entry.claims.retain(|claim| claim.sweep != at);
-            if !wanted.contains(&entry.task.key) {
+            self.tasks[*ix].claims.retain(|claim| claim.sweep != at);
+            if !wanted[ix.number() as usize] {
                 self.cancel_unwanted(*ix);
             }
         }

@@ -1,8 +1,7 @@
 //! The rows of the core: tasks, sweeps, workers. Kept small: there may be a
 //! million tasks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::status::TaskState;
 use ablate_proto::task::SealedTask;
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::Now;
@@ -186,21 +186,10 @@ impl TaskEntry {
 }
 
 /// Keys are hashes already.
-#[derive(Debug, Default, Clone)]
-pub(super) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+fn hash(key: &TaskKey) -> u64 {
+    key.as_bytes()
+        .first_chunk()
+        .map_or(0, |first| u64::from_le_bytes(*first))
 }
 
 /// All tasks, by place and by key.
@@ -208,7 +197,8 @@ impl Hasher for KeyHasher {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     rows: Vec<TaskEntry>,
-    by_key: HashMap<TaskKey, TaskIx, BuildHasherDefault<KeyHasher>>,
+    /// Places by key; the keys stand in the rows.
+    by_key: HashTable<TaskIx>,
 }
 
 impl Tasks {
@@ -217,7 +207,8 @@ impl Tasks {
     }
 
     pub(super) fn find(&self, key: &TaskKey) -> Option<TaskIx> {
-        self.by_key.get(key).copied()
+        let is = |ix: &TaskIx| self[*ix].task.key == *key;
+        self.by_key.find(hash(key), is).copied()
     }
 
     pub(super) fn get(&self, key: &TaskKey) -> Option<&TaskEntry> {
@@ -231,13 +222,18 @@ impl Tasks {
 
     pub(super) fn reserve(&mut self, more: usize) {
         self.rows.reserve(more);
-        self.by_key.reserve(more);
+        let rows = &self.rows;
+        let hashed = |ix: &TaskIx| hash(&rows[ix.0 as usize].task.key);
+        self.by_key.reserve(more, hashed);
     }
 
     pub(super) fn push(&mut self, entry: TaskEntry) -> TaskIx {
         let ix = self.next();
-        self.by_key.insert(entry.task.key, ix);
+        let hash_of = hash(&entry.task.key);
         self.rows.push(entry);
+        let rows = &self.rows;
+        let hashed = |ix: &TaskIx| hash(&rows[ix.0 as usize].task.key);
+        self.by_key.insert_unique(hash_of, ix, hashed);
         ix
     }
 

@@ -2,7 +2,7 @@
 
 use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::status::{
-    ClusterStatus, Submitted, SweepState, SweepStatus, TaskStatus, WorkerStatus,
+    ClusterStatus, Submitted, SweepState, SweepStatus, TaskState, TaskStatus, WorkerStatus,
 };
 
 use super::sweep_rows::{End, Sweep};
@@ -15,10 +15,21 @@ use crate::policy;
 pub enum Rows {
     None,
     All,
+    /// So many at the most from a place on, in the order of the plan.
+    Page {
+        from: usize,
+        most: usize,
+    },
+    /// So many at the most: what runs, what failed, what has not ended, and
+    /// then the rest.
+    Urgent(usize),
     /// What runs now, and what ended after so many others had: what one who
-    /// follows a sweep has not seen yet.
+    /// follows a sweep has not seen yet; of those at most [`NEWS`].
     Since(usize),
 }
+
+/// Ended tasks that one who follows a sweep is told of at once.
+pub const NEWS: usize = 10_000;
 
 impl Core {
     pub fn sweep_status(&self, now: Now, id: &SweepId, rows: Rows) -> Option<SweepStatus> {
@@ -52,11 +63,33 @@ impl Core {
         match rows {
             Rows::None => Vec::new(),
             Rows::All => list(&mut sweep.tasks.iter()),
+            Rows::Page { from, most } => list(&mut sweep.tasks.iter().skip(from).take(most)),
+            Rows::Urgent(most) => self.urgent(now, sweep, most),
             Rows::Since(seen) => {
-                let ended = sweep.ended.iter().skip(seen);
+                let ended = sweep.ended.iter().skip(seen).take(NEWS);
                 list(&mut sweep.running.iter().chain(ended))
             }
         }
+    }
+
+    fn urgent(&self, now: Now, sweep: &Sweep, most: usize) -> Vec<TaskStatus> {
+        let ranks = [
+            &[TaskState::Running][..],
+            &[TaskState::Failed],
+            &[TaskState::Ready, TaskState::Waiting],
+            &[TaskState::Cancelled, TaskState::Done],
+        ];
+        let mut lists = ranks.map(|_| Vec::new());
+        for ix in &sweep.tasks {
+            let state = self.tasks[*ix].state.public();
+            let rank = ranks.iter().position(|states| states.contains(&state));
+            let list = &mut lists[rank.unwrap_or(ranks.len() - 1)];
+            if list.len() < most {
+                list.push(*ix);
+            }
+        }
+        let all = lists.iter().flatten().take(most);
+        all.map(|ix| row(now, &self.tasks[*ix])).collect()
     }
 
     /// How many of a sweep's tasks have ended so far, for [`Rows::Since`].

@@ -103,16 +103,17 @@ pub(crate) enum Pending {
     Busy(Path),
 }
 
-/// Waits until no collection is about to remove one of these tasks. `plan`,
-/// which names them, must be stored already.
+/// Waits until no collection is about to remove one of these tasks, which are
+/// only asked for where there is one. `plan`, which names them, must be stored
+/// already.
 pub(crate) async fn let_pass(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
-    tasks: &HashSet<TaskKey>,
+    tasks: impl Fn() -> HashSet<TaskKey>,
 ) -> Result<(), Pending> {
     let begun = Instant::now();
     loop {
-        let Some(mark) = conflict(store, plan, tasks).await? else {
+        let Some(mark) = conflict(store, plan, &tasks).await? else {
             return Ok(());
         };
         if begun.elapsed() > PATIENCE {
@@ -125,7 +126,7 @@ pub(crate) async fn let_pass(
 async fn conflict(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
-    tasks: &HashSet<TaskKey>,
+    tasks: &impl Fn() -> HashSet<TaskKey>,
 ) -> Result<Option<Path>, Pending> {
     let fail = |doing: String| move |source| Pending::Store { doing, source };
     let marks = list(store, MARKS).await.map_err(|error| match error {
@@ -135,6 +136,7 @@ async fn conflict(
     if marks.is_empty() {
         return Ok(None);
     }
+    let tasks = tasks();
     let plan = store.head(plan).await;
     let plan = plan.map_err(fail("looking at the plan".to_owned()))?;
     for mark in marks {
@@ -148,7 +150,7 @@ async fn conflict(
             Err(Error::NotFound { .. }) => continue,
             found => found.map_err(doing())?.bytes().await.map_err(doing())?,
         };
-        if names_any(&body, tasks) {
+        if names_any(&body, &tasks) {
             return Ok(Some(mark.location));
         }
     }

@@ -194,12 +194,12 @@ async fn a_submission_and_a_collection_see_each_other() {
     site.plan("new", &[1]).await;
     let plan = Path::from("sweeps/new/plan.json");
     let (wanted, other) = (HashSet::from([key(1)]), HashSet::from([key(2)]));
-    let_pass(&site.0, &plan, &other).await.unwrap();
-    let busy = let_pass(&site.0, &plan, &wanted).await;
+    let_pass(&site.0, &plan, || other.clone()).await.unwrap();
+    let busy = let_pass(&site.0, &plan, || wanted.clone()).await;
     assert!(matches!(busy, Err(Pending::Busy(_))));
     let waiting = {
         let (store, wanted) = (site.0.clone(), wanted.clone());
-        tokio::spawn(async move { let_pass(&store, &plan, &wanted).await })
+        tokio::spawn(async move { let_pass(&store, &plan, || wanted.clone()).await })
     };
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!waiting.is_finished());

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ablate_proto::layout;
 use object_store::ObjectStore;
-use slatedb::config::{PutOptions, WriteOptions};
+use slatedb::config::WriteOptions;
 use slatedb::{CloseReason, Db, ErrorKind, Settings, WriteBatch, WriteHandle};
 
 use crate::core::Fact;
@@ -222,7 +222,7 @@ impl State {
     pub(crate) async fn append(&mut self, facts: &[Fact]) -> Result<Written, StateError> {
         let value = codec::encode(facts);
         let mut batch = WriteBatch::new();
-        batch.put_with_options(key(self.next).as_bytes(), &value, &PutOptions::default());
+        batch.put_bytes(key(self.next).into(), value.into());
         self.next += 1;
         self.since += facts.len();
         self.db

@@ -1,10 +1,9 @@
 //! Axes with their values, the stages they enter, and how they combine.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::error::{Fault, Hint, Origin, Problem, inert};
+use super::intern::Index;
 
 /// An axis: distinct values, and where they go.
 pub(super) struct Axis {
@@ -13,8 +12,8 @@ pub(super) struct Axis {
     pub(super) values: Vec<Value>,
     /// Where each value stands.
     pub(super) origins: Vec<Origin>,
-    /// `canonical` of a value → its index.
-    pub(super) index: HashMap<String, u32>,
+    /// Of `values`, by what is `canonical` of each.
+    pub(super) index: Index,
     /// The stages it enters, each with the name of the parameter.
     pub(super) enters: Vec<(usize, String)>,
 }
@@ -60,6 +59,14 @@ pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => inert(text, 60),
         other => inert(&other.to_string(), 60),
+    }
+}
+
+impl Axis {
+    /// The place of a value among its values.
+    pub(super) fn place(&self, value: &Value) -> Option<u32> {
+        let known = |number: u32| canonical(&self.values[number as usize]);
+        self.index.find(&canonical(value), known)
     }
 }
 

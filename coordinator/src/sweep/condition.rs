@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::axes::{Grid, canonical, shown};
+use super::axes::{Grid, shown};
 use super::error::{Fault, Hint, Origin, Problem};
 use super::file::dotted;
 use super::read::{Entry, only};
@@ -153,7 +153,7 @@ impl<'g> Filter<'g> {
 fn bind(grid: &Grid, section: &'static str, condition: &Condition) -> Result<Bound, Fault> {
     let axis = grid.find(&condition.axis, condition.at, || section.to_owned())?;
     let described = &grid.axes[axis];
-    let find = |wanted: &Value| described.index.get(&canonical(wanted)).copied();
+    let find = |wanted: &Value| described.place(wanted);
     let find_or_refuse = |wanted: &Value| {
         find(wanted).ok_or_else(|| {
             let values: Vec<String> = described.values.iter().take(100).map(shown).collect();

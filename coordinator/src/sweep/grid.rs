@@ -8,6 +8,7 @@ use super::MAX_AXES;
 use super::axes::{Axis, Factor, Grid, canonical, shown};
 use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
+use super::intern::Index;
 
 type Located = (Origin, Value);
 
@@ -74,7 +75,7 @@ impl Builder {
             at,
             values: Vec::new(),
             origins: Vec::new(),
-            index: HashMap::new(),
+            index: Index::default(),
             enters,
         });
         Ok(self.grid.axes.len() - 1)
@@ -210,13 +211,14 @@ impl Builder {
 impl Axis {
     /// The index of a value, which is added if it is new.
     fn intern(&mut self, at: Origin, value: &Value) -> u32 {
-        let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
-        let index = *self.index.entry(canonical(value)).or_insert(next);
-        if index == next {
-            self.values.push(value.clone());
-            self.origins.push(at);
+        if let Some(known) = self.place(value) {
+            return known;
         }
-        index
+        let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.clone());
+        self.origins.push(at);
+        self.index.add(&canonical(value), next);
+        next
     }
 }
 

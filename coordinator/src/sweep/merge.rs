@@ -5,27 +5,45 @@
 //! spec, seed and parents; a point costs two look-ups a stage.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::Arc;
 
-use ablate_proto::id::TaskKey;
+use ablate_proto::seal::Seal;
 use ablate_proto::stage::{SpecError, StageSpec};
-use ablate_proto::task::{Input, Task};
-use serde_json::Value;
+use ablate_proto::task::{Input, SealedTask};
+use serde_json::{Map, Value};
 
 use super::axes::{Axis, Grid, shown};
 use super::command::{self, Files};
 use super::draft::Draft;
 use super::error::{Fault, Problem, inert};
 use super::expand::Points;
-use super::plan::{PlannedTask, Stage};
+use super::intern::{Index, Rows};
+use super::plan::Stage;
 use super::stages::Graph;
 use super::{MAX_CELLS, MAX_TASKS};
 
 pub(super) struct Merged {
-    pub(super) tasks: Vec<PlannedTask>,
+    /// Parents before children.
+    pub(super) tasks: Vec<Arc<SealedTask>>,
+    /// One a task.
+    pub(super) sources: Vec<Source>,
+    /// For each stage of the draft: the axes that enter it, by itself or
+    /// through its ancestors.
+    pub(super) axes: Vec<Vec<usize>>,
     /// In the order of the graph.
     pub(super) stages: Vec<Stage>,
     /// For each stage of the draft: the task of each point.
     pub(super) by_stage: Vec<Vec<u32>>,
+}
+
+/// Where a task comes from.
+pub(super) struct Source {
+    /// The (first) stage it belongs to, and the first point.
+    pub(super) stage: u32,
+    pub(super) point: u32,
+    /// Points that share it.
+    pub(super) points: u32,
 }
 
 pub(super) fn merge(
@@ -41,8 +59,9 @@ pub(super) fn merge(
         points,
         files,
         names: short_names(grid),
-        by_key: HashMap::new(),
+        by_key: Index::default(),
         tasks: Vec::new(),
+        sources: Vec::new(),
         entries: 0,
         by_stage: vec![Vec::new(); draft.stages.len()],
     };
@@ -81,6 +100,8 @@ pub(super) fn merge(
     merger.count_points();
     Ok(Merged {
         tasks: merger.tasks,
+        sources: merger.sources,
+        axes: lineage.into_iter().map(|line| line.axes).collect(),
         stages,
         by_stage: merger.by_stage,
     })
@@ -129,8 +150,9 @@ struct Merger<'a> {
     files: &'a Files,
     /// Names of the axes in labels.
     names: Vec<&'a str>,
-    by_key: HashMap<TaskKey, u32>,
-    tasks: Vec<PlannedTask>,
+    by_key: Index,
+    tasks: Vec<Arc<SealedTask>>,
+    sources: Vec<Source>,
     /// Tasks and their coordinates so far.
     entries: usize,
     by_stage: Vec<Vec<u32>>,
@@ -146,75 +168,77 @@ impl Merger<'_> {
         line: &Lineage,
     ) -> Result<u64, Fault> {
         let own: Vec<(usize, &str)> = axes_of(self.grid, index).collect();
-        let seeded = self.draft.stages[index].kind.info().seeded;
-        let mut spec_ids: HashMap<Vec<u32>, u32> = HashMap::new();
-        let mut specs: Vec<StageSpec> = Vec::new();
-        let mut fixed: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut spec_ids = Rows::new(own.len());
+        let mut seals: Vec<Seal> = Vec::new();
+        let mut fixed_ids = Rows::new(2 + inputs.len());
+        let mut fixed: Vec<u32> = Vec::new();
         let mut of_points = Vec::with_capacity(self.points.len());
         let (mut spec_key, mut task_key) = (Vec::new(), Vec::new());
+        let stage = &self.draft.stages[index];
+        let base = stage.parameters.iter();
+        let mut parameters: Map<String, Value> = base
+            .map(|(field, (_, value))| (field.clone(), value.clone()))
+            .collect();
         for point in 0..self.points.len() {
             let coordinates = self.points.coordinates(point);
             spec_key.clear();
             spec_key.extend(own.iter().map(|(axis, _)| coordinates[*axis]));
-            let spec = match spec_ids.get(&spec_key) {
-                Some(&spec) => spec,
-                None => {
-                    let spec = to_u32(specs.len());
-                    specs.push(self.spec(index, &own, &spec_key)?);
-                    spec_ids.insert(spec_key.clone(), spec);
-                    spec
-                }
-            };
+            let (spec, new) = spec_ids.number(&spec_key);
+            if new {
+                let spec = self.spec(index, &own, &spec_key, &mut parameters)?;
+                seals.push(Seal::new(&spec));
+            }
             task_key.clear();
             task_key.push(spec);
-            task_key.push(if seeded {
+            task_key.push(if stage.kind.info().seeded {
                 self.points.replicate(point)
             } else {
                 0
             });
             task_key.extend(inputs.values().map(|&parent| self.by_stage[parent][point]));
-            let task = match fixed.get(&task_key) {
-                Some(&task) => task,
-                None => {
-                    let spec = specs[spec as usize].clone();
-                    self.entries += 1 + line.axes.len();
-                    if self.tasks.len() >= MAX_TASKS || self.entries as u128 > MAX_CELLS {
-                        let described = &self.draft.stages[index];
-                        let stage = described.name.clone();
-                        return Err(Fault::new(described.at, Problem::TooManyTasks { stage }));
-                    }
-                    let task = self.task(index, inputs, line, spec, point);
-                    fixed.insert(task_key.clone(), task);
-                    task
+            let (number, new) = fixed_ids.number(&task_key);
+            if new {
+                self.entries += 1 + line.axes.len();
+                if self.tasks.len() >= MAX_TASKS || self.entries as u128 > MAX_CELLS {
+                    let name = stage.name.clone();
+                    return Err(Fault::new(stage.at, Problem::TooManyTasks { stage: name }));
                 }
-            };
-            of_points.push(task);
+                fixed.push(self.task(index, inputs, line, &seals[spec as usize], point));
+            }
+            of_points.push(fixed[number as usize]);
         }
         self.by_stage[index] = of_points;
-        let mut unique: Vec<u32> = fixed.into_values().collect();
-        unique.sort_unstable();
-        unique.dedup();
-        Ok(unique.len() as u64)
+        fixed.sort_unstable();
+        fixed.dedup();
+        Ok(fixed.len() as u64)
     }
 
+    /// The spec at some values of the axes. `parameters` are those of the
+    /// stage, and come back with these values.
     fn spec(
         &self,
         index: usize,
         own: &[(usize, &str)],
         values: &[u32],
+        parameters: &mut Map<String, Value>,
     ) -> Result<StageSpec, Fault> {
         let stage = &self.draft.stages[index];
-        let base = stage.parameters.iter();
-        let mut parameters: serde_json::Map<String, Value> = base
-            .map(|(field, (_, value))| (field.clone(), value.clone()))
-            .collect();
         for ((axis, field), value) in own.iter().zip(values) {
             let value = self.grid.axes[*axis].values[*value as usize].clone();
-            parameters.insert((*field).to_owned(), value);
+            match parameters.get_mut(*field) {
+                Some(there) => *there = value,
+                None => {
+                    parameters.insert((*field).to_owned(), value);
+                }
+            }
         }
-        let closed = command::close(stage.kind, &mut parameters, self.files);
-        let built =
-            closed.and_then(|()| StageSpec::build(stage.kind, &parameters).map_err(explain));
+        let build = |parameters: &_| StageSpec::build(stage.kind, parameters).map_err(explain);
+        let built = if stage.kind.is_open() {
+            let mut closed = parameters.clone();
+            command::close(stage.kind, &mut closed, self.files).and_then(|()| build(&closed))
+        } else {
+            build(parameters)
+        };
         built.map_err(|(field, why)| {
             let mut set_by = own.iter().zip(values);
             let axis = set_by
@@ -245,50 +269,49 @@ impl Merger<'_> {
         index: usize,
         inputs: &BTreeMap<String, usize>,
         line: &Lineage,
-        spec: StageSpec,
+        seal: &Seal,
         point: usize,
     ) -> u32 {
         let parents = inputs.iter().map(|(role, &parent)| Input {
             role: role.clone(),
-            task: self.tasks[self.by_stage[parent][point] as usize].task.key,
+            task: self.tasks[self.by_stage[parent][point] as usize].key,
         });
         let parents = parents.collect();
         let seed = self.draft.seed + u64::from(self.points.replicate(point));
-        let name = &self.draft.stages[index].name;
-        let mut label = name.clone();
-        let mut coordinates = BTreeMap::new();
+        let mut label = self.draft.stages[index].name.clone();
         let indices = self.points.coordinates(point);
         for &axis in &line.axes {
-            let described = &self.grid.axes[axis];
-            let value = &described.values[indices[axis] as usize];
-            label.push_str(&format!(" {}={}", self.names[axis], shown(value)));
-            coordinates.insert(described.name.clone(), value.clone());
+            let value = &self.grid.axes[axis].values[indices[axis] as usize];
+            // Writing to a text cannot fail.
+            let _ = write!(label, " {}={}", self.names[axis], shown(value));
         }
         if line.seeded && self.points.replicates > 1 {
-            label.push_str(&format!(" seed={seed}"));
+            let _ = write!(label, " seed={seed}");
         }
-        let task = Task::new(label, spec, seed, parents);
-        let next = to_u32(self.tasks.len());
-        let known = *self.by_key.entry(task.key).or_insert(next);
-        if known == next {
-            self.tasks.push(PlannedTask {
-                task,
-                stage: name.clone(),
-                coordinates,
-                points: 0,
-            });
+        let task = seal.task(label, seed, parents);
+        let by = |number: u32| self.tasks[number as usize].key;
+        if let Some(known) = self.by_key.find(&task.key, by) {
+            return known;
         }
-        known
+        let number = to_u32(self.tasks.len());
+        self.by_key.add(&task.key, number);
+        self.tasks.push(Arc::new(task));
+        self.sources.push(Source {
+            stage: to_u32(index),
+            point: to_u32(point),
+            points: 0,
+        });
+        number
     }
 
     fn count_points(&mut self) {
-        let mut last = vec![usize::MAX; self.tasks.len()];
+        let mut last = vec![u32::MAX; self.tasks.len()];
         for point in 0..self.points.len() {
             for of_points in &self.by_stage {
                 let task = of_points[point] as usize;
-                if last[task] != point {
-                    last[task] = point;
-                    self.tasks[task].points += 1;
+                if last[task] != to_u32(point) {
+                    last[task] = to_u32(point);
+                    self.sources[task].points += 1;
                 }
             }
         }

@@ -29,6 +29,7 @@
 
 mod axes;
 mod command;
+mod compact;
 mod condition;
 mod draft;
 mod error;
@@ -38,6 +39,7 @@ mod figure;
 mod file;
 mod grid;
 mod hint;
+mod intern;
 mod merge;
 mod overrides;
 pub mod plan;
@@ -47,20 +49,21 @@ mod read;
 mod size;
 mod stages;
 mod summary;
-
-use std::collections::BTreeMap;
+mod written;
 
 use ablate_proto::id::SweepId;
 use toml::de::DeTable;
 
+use compact::StageTasks;
 use condition::Filter;
 use draft::Draft;
 use error::{Fault, Origin, inert};
 use expand::Points;
 use merge::Merged;
-use plan::{PLAN_VERSION, Plan, Point};
+use plan::{PLAN_VERSION, Plan};
 
 pub use command::{Attachment, Files, Needs};
+pub use compact::CompactPlan;
 pub use error::{Place, SweepError};
 pub use figure::{FIGURE_KINDS, FigureKind};
 pub use hint::Hint;
@@ -109,8 +112,30 @@ pub struct Options {
 /// The first thing that is wrong with the file or the options, and where it
 /// stands. A file that is refused has no effect whatever.
 pub fn plan(source: &Source<'_>, options: &Options) -> Result<Plan, SweepError> {
+    let compact = compact_plan(source, options)?;
+    Ok(compact
+        .into_plan()
+        .unwrap_or_else(|e| unreachable!("a sealed task opens: {e}")))
+}
+
+/// Plans a sweep of however many points.
+///
+/// # Errors
+/// As [`plan`].
+pub fn compact_plan(source: &Source<'_>, options: &Options) -> Result<CompactPlan, SweepError> {
     check_size(source.text)
         .and_then(|()| plan_checked(source.text, options))
+        .map_err(|fault| locate(source, options, fault))
+}
+
+/// The name that a sweep has, with its profile; known before it is planned.
+///
+/// # Errors
+/// As [`plan`], as far as the file has to be read for it.
+pub fn name(source: &Source<'_>, options: &Options) -> Result<SweepId, SweepError> {
+    check_size(source.text)
+        .and_then(|()| drafted(source.text, options))
+        .and_then(|draft| sweep_id(&draft, options.profile.as_deref()))
         .map_err(|fault| locate(source, options, fault))
 }
 
@@ -144,7 +169,7 @@ pub fn needs(source: &Source<'_>, options: &Options) -> Result<Needs, SweepError
         .map_err(|fault| locate(source, options, fault))
 }
 
-fn plan_checked(text: &str, options: &Options) -> Result<Plan, Fault> {
+fn plan_checked(text: &str, options: &Options) -> Result<CompactPlan, Fault> {
     let draft = drafted(text, options)?;
     assemble(draft, options.profile.clone(), &options.files)
 }
@@ -183,7 +208,7 @@ fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
     Ok(draft)
 }
 
-fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Plan, Fault> {
+fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<CompactPlan, Fault> {
     let sweep = sweep_id(&draft, profile.as_deref())?;
     let replicates = replicates(&draft)?;
     let priority = priority(&draft)?;
@@ -200,26 +225,22 @@ fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Plan
     }
     let Merged {
         tasks,
+        sources,
+        axes,
         stages,
         by_stage,
     } = merge::merge(&draft, &graph, &grid, &points, files)?;
-    let listed = |point| Point {
-        coordinates: grid
-            .axes
-            .iter()
-            .zip(points.coordinates(point))
-            .map(|(axis, value)| (axis.name.clone(), axis.values[*value as usize].clone()))
-            .collect(),
-        seed: draft.seed + u64::from(points.replicate(point)),
-        tasks: draft
-            .stages
-            .iter()
-            .zip(&by_stage)
-            .map(|(stage, tasks)| (stage.name.clone(), tasks[point] as usize))
-            .collect::<BTreeMap<_, _>>(),
+    let of_stages = draft.stages.into_iter().zip(axes).zip(by_stage);
+    let of_stage = |((stage, axes), of_points): ((draft::StageDraft, _), _)| StageTasks {
+        name: stage.name,
+        axes,
+        of_points,
     };
-    let points_listed: Vec<Point> = (0..points.len()).map(listed).collect();
-    let mut plan = Plan {
+    let axis = |axis: axes::Axis| plan::Axis {
+        name: axis.name,
+        values: axis.values,
+    };
+    let mut head = Plan {
         version: PLAN_VERSION,
         sweep,
         title: draft.title,
@@ -227,31 +248,31 @@ fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Plan
         cost: draft.cost,
         profile,
         priority,
-        axes: grid
-            .axes
-            .into_iter()
-            .map(|axis| plan::Axis {
-                name: axis.name,
-                values: axis.values,
-            })
-            .collect(),
+        axes: grid.axes.into_iter().map(axis).collect(),
         replicates: draft.replicates,
-        stages_naive: points_listed.len() as u64 * stages.len() as u64,
+        stages_naive: points.len() as u64 * stages.len() as u64,
         stages,
-        points: points_listed,
-        tasks,
+        points: Vec::new(),
+        tasks: Vec::new(),
         expectations: Vec::new(),
         figures: Vec::new(),
     };
     for listed in &draft.expectations {
-        expect::check(&plan, listed)?;
+        expect::check(&head, listed)?;
     }
     for listed in &draft.figures {
-        figure::check(&plan, listed)?;
+        figure::check(&head, listed)?;
     }
-    plan.expectations = draft.expectations.into_iter().map(|l| l.item).collect();
-    plan.figures = draft.figures.into_iter().map(|l| l.item).collect();
-    Ok(plan)
+    head.expectations = draft.expectations.into_iter().map(|l| l.item).collect();
+    head.figures = draft.figures.into_iter().map(|l| l.item).collect();
+    Ok(CompactPlan {
+        head,
+        seed: draft.seed,
+        points,
+        stages: of_stages.map(of_stage).collect(),
+        tasks,
+        sources,
+    })
 }
 
 fn sweep_id(draft: &Draft, profile: Option<&str>) -> Result<SweepId, Fault> {

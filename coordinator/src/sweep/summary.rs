@@ -49,8 +49,12 @@ pub struct StageSummary {
 
 /// Sums a plan up.
 pub fn summary(plan: &Plan) -> PlanSummary {
-    let points = plan.points.len() as u64;
-    let tasks = plan.tasks.len() as u64;
+    summed(plan, plan.points.len(), plan.tasks.len())
+}
+
+/// Of a plan that has so many.
+pub(super) fn summed(plan: &Plan, points: usize, tasks: usize) -> PlanSummary {
+    let (points, tasks) = (points as u64, tasks as u64);
     let axis = |axis: &super::plan::Axis| AxisSummary {
         name: axis.name.clone(),
         values: axis.values.len() as u64,

@@ -284,6 +284,10 @@ impl StageSpec {
 }
 
 fn parse<S: Spec>(kind: StageKind, parameters: &Map<String, Value>) -> Result<S, SpecError> {
+    // Mostly there is nothing to explain.
+    if let Ok(spec) = S::deserialize(parameters) {
+        return Ok(spec);
+    }
     serde_path_to_error::deserialize(Value::Object(parameters.clone())).map_err(|e| {
         SpecError::WrongType {
             field: match e.path().to_string().as_str() {

@@ -7,6 +7,11 @@ use crate::report::format;
 use crate::report::stats::{Interval, Method};
 use crate::report::study::{Measure, Study};
 
+/// Tasks that the page lists; `report.json` has all.
+pub(crate) const LISTED: usize = 2000;
+/// Rows of one of its tables; `report.csv` has all.
+pub(crate) const ROWS: usize = 1000;
+
 /// Name of a task's place on the page.
 pub(crate) fn task_anchor(study: &Study, task: usize) -> String {
     let key = study.plan.tasks[task].task.key.to_string();
@@ -14,7 +19,11 @@ pub(crate) fn task_anchor(study: &Study, task: usize) -> String {
 }
 
 pub(crate) fn task_href(study: &Study, task: usize) -> String {
-    format!("#{}", task_anchor(study, task))
+    match task < LISTED {
+        true => format!("#{}", task_anchor(study, task)),
+        // It says where the others are.
+        false => "#provenance".to_owned(),
+    }
 }
 
 /// Where a task's result comes from, in a line.

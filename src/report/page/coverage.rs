@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::cell::{task_href, task_link};
+use super::cell::{ROWS, task_href, task_link};
 use crate::report::format;
 use crate::report::study::{Coordinates, Study};
 
@@ -18,7 +18,7 @@ pub(super) fn section(study: &Study) -> Markup {
     let points = &study.plan.points;
     let complete = points
         .iter()
-        .filter(|point| !point.tasks.values().any(|task| gaps.contains(task)))
+        .filter(|point| !point.tasks.values().any(|task| lacks(&gaps, task)))
         .count();
     let remarks = study.outcomes.iter().enumerate();
     let remarks: Vec<(usize, &String)> = remarks
@@ -32,13 +32,14 @@ pub(super) fn section(study: &Study) -> Markup {
             } @else {
                 p {
                     (format::count(complete)) " of " (format::counted(points.len(), "point"))
-                    " are complete. " (format::counted(gaps.len(), "task")) " without a result:"
+                    " are complete. " (format::counted(gaps.len(), "task")) " without a result"
+                    @if gaps.len() > ROWS { ", the first " (format::count(ROWS)) " of them" } ":"
                 }
                 div.scroll tabindex="0" {
                     table.gaps {
                         thead { tr { th { "Task" } th { "Class" } th { "Cause" } } }
                         tbody {
-                            @for &task in &gaps {
+                            @for &task in gaps.iter().take(ROWS) {
                                 @if let Some(gap) = &study.outcomes[task].gap {
                                     tr {
                                         td { (format::clean(&study.plan.tasks[task].task.label)) " " (task_link(study, task)) }
@@ -65,6 +66,11 @@ pub(super) fn section(study: &Study) -> Markup {
             }
         }
     }
+}
+
+/// They are in the order of the plan.
+fn lacks(gaps: &[usize], task: &usize) -> bool {
+    gaps.binary_search(task).is_ok()
 }
 
 /// A row of the map: the points that differ in their seed only.
@@ -103,7 +109,7 @@ fn map(study: &Study, gaps: &[usize]) -> Markup {
     let places = places(study);
     let lacking = |place: &&Place<'_>| {
         let mut tasks = place.tasks.values().flatten();
-        places.len() <= MAX_ROWS || tasks.any(|task| gaps.contains(task))
+        places.len() <= MAX_ROWS || tasks.any(|task| lacks(gaps, task))
     };
     let shown: Vec<&Place<'_>> = places.iter().filter(lacking).take(MAX_ROWS).collect();
     html! {

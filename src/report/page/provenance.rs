@@ -8,7 +8,7 @@ use ablate_proto::id::TaskKey;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::cell::{task_anchor, task_link};
+use super::cell::{LISTED, task_anchor, task_link};
 use crate::report::format;
 use crate::report::study::Study;
 
@@ -22,7 +22,7 @@ pub(super) fn section(study: &Study) -> Markup {
         .collect();
     let builds = builds(study);
     let mut stages: Vec<&str> = Vec::new();
-    for planned in &study.plan.tasks {
+    for planned in study.plan.tasks.iter().take(LISTED) {
         if !stages.contains(&planned.stage.as_str()) {
             stages.push(&planned.stage);
         }
@@ -38,10 +38,16 @@ pub(super) fn section(study: &Study) -> Markup {
                     "All results come from one build: " (build) "."
                 }
             }
+            @if study.plan.tasks.len() > LISTED {
+                p.empty {
+                    "Only the first " (format::count(LISTED)) " of "
+                    (format::counted(study.plan.tasks.len(), "task")) "; report.json has all."
+                }
+            }
             @for stage in stages {
                 h3 { (format::clean(stage)) }
                 div.tasks {
-                    @for (i, planned) in study.plan.tasks.iter().enumerate() {
+                    @for (i, planned) in study.plan.tasks.iter().take(LISTED).enumerate() {
                         @if planned.stage == stage { (entry(study, &index, i, planned)) }
                     }
                 }

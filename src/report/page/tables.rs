@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::cell::measured;
+use super::cell::{ROWS, measured};
 use crate::report::format;
 use crate::report::study::{Cell, Measure, Study};
 
@@ -44,6 +44,7 @@ pub(super) fn all(study: &Study) -> Markup {
 
 /// The given metrics at the given points.
 pub(in crate::report) fn measures(study: &Study, cells: &[Cell], metrics: &[String]) -> Markup {
+    let (all, cells) = (cells.len(), &cells[..cells.len().min(ROWS)]);
     let axes = axes(study, cells);
     let columns: Vec<Vec<Measure>> = metrics
         .iter()
@@ -54,6 +55,9 @@ pub(in crate::report) fn measures(study: &Study, cells: &[Cell], metrics: &[Stri
         known.map(|m| m.unit.clone()).unwrap_or_default()
     };
     html! {
+        @if cells.len() < all {
+            p.empty { "Only " (format::count(ROWS)) " of " (format::count(all)) " rows; report.csv has all." }
+        }
         div.scroll.fit tabindex="0" {
             table.numbers {
                 thead {

@@ -23,7 +23,8 @@ pub(super) fn encode(facts: &[Fact]) -> Vec<u8> {
     };
     let mut bytes = Vec::with_capacity(1 + batch.encoded_len());
     bytes.push(PROTOBUF);
-    bytes.extend(batch.encode_to_vec());
+    // Once: a sweep may be a hundred megabytes.
+    batch.encode_raw(&mut bytes);
     bytes
 }
 

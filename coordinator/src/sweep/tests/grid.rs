@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::sweep::plan::Point;
 use super::*;
 
 /// The coordinates of every point, one a line.

@@ -3,6 +3,7 @@ mod fuzz;
 mod grid;
 mod limits;
 mod shipped;
+mod written;
 
 use super::*;
 
