@@ -26,6 +26,8 @@ mod gc;
 mod gpu;
 #[path = "system/kills.rs"]
 mod kills;
+#[path = "system/packing.rs"]
+mod packing;
 #[path = "system/quickstart.rs"]
 mod quickstart;
 #[path = "system/refusals.rs"]

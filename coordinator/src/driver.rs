@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{Core, Effect, Event, Fact, NEWS, Rows, Submission};
+use crate::outbound::Outbound;
 use crate::performer::{Action, Batch, Performer};
 use crate::state::{State, StateError};
 
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     Open {
         hello: Hello,
         session: u64,
-        sender: mpsc::UnboundedSender<ToWorker>,
+        sender: Outbound,
     },
     Submit(Submission, oneshot::Sender<Option<Submitted>>),
     /// Which of these are done without that a sweep names them.

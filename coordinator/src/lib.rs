@@ -19,6 +19,7 @@ macro_rules! planted {
 pub mod auth;
 #[cfg(test)]
 mod bent_store;
+mod blocking;
 mod connection;
 pub mod core;
 mod driver;
@@ -27,12 +28,14 @@ pub mod gc;
 mod listener;
 mod live;
 mod logs;
+mod outbound;
 mod outcomes;
 mod performer;
 #[cfg(any(test, feature = "simulation"))]
 pub mod planted;
 mod policy;
 pub mod probe;
+mod results;
 mod rpc;
 pub mod server;
 mod session;

@@ -71,11 +71,10 @@ impl Submitter {
             (path.clone(), digest)
         };
         let digests: sweep::Files = files.iter().map(named).collect();
-        for (path, content) in files {
-            let key = layout::travelling_file(&digests[&path]);
-            self.put(key, content).await?;
-        }
-        let planned = tokio::task::spawn_blocking(move || {
+        let contents = files.into_iter();
+        let contents = contents.map(|(path, content)| (digests[&path].clone(), content));
+        let contents: Vec<(String, Bytes)> = contents.collect();
+        let planned = crate::blocking::run(move || {
             let options = sweep::Options {
                 profile: (!profile.is_empty()).then_some(profile),
                 set,
@@ -108,7 +107,12 @@ impl Submitter {
             .await
             .map_err(|source| SubmitError::Store { path, source })?;
         let keys = || plan.tasks().iter().map(|task| task.key).collect();
-        gc::let_pass(&self.store, &key, keys).await?;
+        let named = contents.iter().map(|(digest, _)| digest.clone()).collect();
+        gc::let_pass(&self.store, &key, keys, &named).await?;
+        // Only now is no collection about to remove them.
+        for (digest, content) in contents {
+            self.put(layout::travelling_file(&digest), content).await?;
+        }
         Ok(submission(&plan))
     }
 

@@ -49,9 +49,12 @@ pub fn attempt_file(attempt: &AttemptId, name: &str) -> String {
     format!("tasks/{}/{}/{name}", attempt.task, attempt.number)
 }
 
+/// Files that travel with sweeps.
+pub const FILES: &str = "files";
+
 /// A file that travels with sweeps, by the blake3 of its content.
 pub fn travelling_file(blake3: &str) -> String {
-    format!("files/{blake3}")
+    format!("{FILES}/{blake3}")
 }
 
 pub fn sweep_file(sweep: &SweepId) -> String {

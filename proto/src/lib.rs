@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod artifact;
+pub mod capacity;
 pub mod current;
 pub mod failure;
 pub mod id;
@@ -15,4 +16,4 @@ pub mod task;
 pub mod wire;
 
 /// Version of the worker protocol. Peers with another number are refused.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

@@ -16,6 +16,11 @@ pub(crate) fn seed(seed: u64) {
     STATE.set(Some(seed));
 }
 
+/// Differs when more or less was drawn by this thread.
+pub(crate) fn drawn() -> Option<u64> {
+    STATE.get()
+}
+
 /// # Safety
 /// `buffer` has room for `length` bytes.
 #[unsafe(no_mangle)]
@@ -47,6 +52,7 @@ fn next(state: &mut u64) -> u64 {
 }
 
 /// Choices of a scenario.
+#[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {

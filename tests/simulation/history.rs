@@ -18,6 +18,10 @@ pub(crate) struct Told {
     pub(crate) held: BTreeSet<SweepId>,
     /// Tasks that were said to be done, and by which attempt.
     pub(crate) done: BTreeMap<TaskKey, u32>,
+    /// The latest attempt at each.
+    pub(crate) latest: BTreeMap<TaskKey, u32>,
+    /// What was said to be done when the store had no result of it.
+    pub(crate) not_stored: BTreeSet<TaskKey>,
 }
 
 #[derive(Default)]
@@ -55,6 +59,22 @@ pub(crate) fn check(
         .collect())
 }
 
+/// Everybody had the time to hear what is wanted.
+///
+/// # Errors
+/// What runs although a later attempt was begun.
+pub(crate) fn nothing_old_runs(told: &Told, seen: &Seen) -> Result<(), String> {
+    for (worker, attempt) in &seen.running {
+        let latest = told.latest.get(&attempt.task).copied().unwrap_or(0);
+        if latest > attempt.number {
+            return Err(format!(
+                "{attempt} still runs on {worker}, and attempt {latest} was begun long ago"
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Book {
     fn take(&mut self, fact: &Fact, weather: Weather) -> Result<(), String> {
         match fact {
@@ -82,6 +102,15 @@ impl Book {
                 self.held.remove(sweep);
             }
             Fact::SweepRetried { .. } | Fact::SweepPrioritised { .. } => {}
+            Fact::ResultsGone(_)
+            | Fact::SavedSweep(_)
+            | Fact::SavedTasks(_)
+            | Fact::SavedList(_)
+            | Fact::SavedDurations(_) => {
+                return Err(format!(
+                    "nothing so far does this in a simulation: {fact:?}"
+                ));
+            }
             Fact::AttemptStarted { attempt, .. } => self.start(*attempt)?,
             Fact::TaskCommitted {
                 attempt, manifest, ..
@@ -154,6 +183,14 @@ impl Book {
             if known != Some(*number) {
                 return Err(format!(
                     "{} was said to be done by attempt {number}; recorded is {known:?}",
+                    task.short()
+                ));
+            }
+        }
+        for task in &told.not_stored {
+            if let Some((number, Some(_))) = self.committed.get(task) {
+                return Err(format!(
+                    "{} was said to be done by attempt {number} before its result was stored",
                     task.short()
                 ));
             }

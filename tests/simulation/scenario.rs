@@ -12,23 +12,36 @@ pub(crate) enum Weather {
     Storm,
 }
 
-/// Something that breaks, or is mended. Worker `n` is host `w<n>`.
+/// Coordinator `n` is host `c<n>`, worker `n` is `w<n>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Machine {
+    Coordinator(usize),
+    Worker(usize),
+}
+
+/// Something that breaks, or is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    KillCoordinator,
-    StartCoordinator,
-    KillWorker(usize),
-    StartWorker(usize),
+    Kill(Machine),
+    Start(Machine),
     /// What is sent is lost, both ways.
-    Cut(usize),
-    /// From the worker.
-    CutUp(usize),
-    /// To the worker.
-    CutDown(usize),
-    Mend(usize),
+    Cut(Machine),
+    /// What it sends is lost.
+    CutFrom(Machine),
+    /// What is sent to it is lost.
+    CutTo(Machine),
+    Mend(Machine),
     /// What is sent arrives, but later.
-    Delay(usize),
-    Release(usize),
+    Hold(Machine),
+    Release(Machine),
+    /// What it asks of the store arrives later.
+    Blind(Machine),
+    See(Machine),
+    /// Neither hears nor is heard, by anybody and the store; nothing is lost.
+    Freeze(Machine),
+    Thaw(Machine),
+    /// One request to the store in so many fails; 0: none does.
+    StoreFails(u64),
 }
 
 /// What the user does, and when, in ms.
@@ -44,6 +57,8 @@ pub(crate) enum Wish {
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) weather: Weather,
+    /// The second stands by.
+    pub(crate) coordinators: usize,
     pub(crate) workers: usize,
     pub(crate) slots: usize,
     pub(crate) wishes: Vec<(u64, Wish)>,
@@ -52,10 +67,13 @@ pub(crate) struct Scenario {
     pub(crate) calm_from: u64,
     /// Of messages, in ms.
     pub(crate) latency: (u64, u64),
-    /// Of each write to the store and each read from it, in ms.
+    /// Of each request to the store, in ms.
     pub(crate) store_latency: u64,
     /// Runners crash in the first attempt at every so many tasks.
     pub(crate) crash_every: u64,
+    /// How much too late it is on each machine, in s: coordinators, then
+    /// workers.
+    pub(crate) skews: Vec<i64>,
 }
 
 impl Scenario {
@@ -66,26 +84,39 @@ impl Scenario {
             1 => Weather::Restarts,
             _ => Weather::Storm,
         };
+        let coordinators = match weather {
+            Weather::Storm => random.range(1..3) as usize,
+            Weather::Calm | Weather::Restarts => 1,
+        };
         let workers = random.range(2..4) as usize;
         let mut scenario = Self {
             seed,
             weather,
+            coordinators,
             workers,
             slots: random.range(1..3) as usize,
             wishes: Vec::new(),
             faults: Vec::new(),
             calm_from: 0,
             latency: random.one_of(&[(1, 5), (1, 40), (10, 150)]),
-            store_latency: random.one_of(&[1, 10, 40]),
+            store_latency: random.one_of(&[1, 10, 40, 120]),
             crash_every: 0,
+            skews: vec![0; coordinators + workers],
         };
+        if random.below(2) == 0 {
+            for skew in &mut scenario.skews {
+                *skew = random.one_of(&[-3600, 0, 3600]);
+            }
+        }
         scenario.wish(&mut random);
         match weather {
             Weather::Calm => {}
             Weather::Restarts => scenario.restarts(&mut random),
             Weather::Storm => {
                 scenario.crash_every = random.one_of(&[0, 2, 3, 5]);
-                scenario.restarts(&mut random);
+                if random.below(2) == 0 {
+                    scenario.restarts(&mut random);
+                }
                 scenario.storm(&mut random);
             }
         }
@@ -118,24 +149,34 @@ impl Scenario {
     fn restarts(&mut self, random: &mut Random) {
         let mut at = 0;
         for _ in 0..random.range(2..5) {
+            let coordinator = Machine::Coordinator(random.below(self.coordinators as u64) as usize);
             at += random.range(1000..8000);
-            self.faults.push((at, Fault::KillCoordinator));
+            self.faults.push((at, Fault::Kill(coordinator)));
             at += random.range(50..2500);
-            self.faults.push((at, Fault::StartCoordinator));
+            self.faults.push((at, Fault::Start(coordinator)));
         }
     }
 
     fn storm(&mut self, random: &mut Random) {
         for _ in 0..random.range(3..10) {
-            let worker = random.below(self.workers as u64) as usize;
+            let machine = match random.below(4) {
+                0 => Machine::Coordinator(random.below(self.coordinators as u64) as usize),
+                _ => Machine::Worker(random.below(self.workers as u64) as usize),
+            };
             let at = random.range(500..25_000);
             let until = at + random.one_of(&[200, 1500, 4000, 7000, 12_000]);
-            let (begin, end) = match random.below(6) {
-                0 | 1 => (Fault::KillWorker(worker), Fault::StartWorker(worker)),
-                2 => (Fault::Cut(worker), Fault::Mend(worker)),
-                3 => (Fault::CutUp(worker), Fault::Mend(worker)),
-                4 => (Fault::CutDown(worker), Fault::Mend(worker)),
-                _ => (Fault::Delay(worker), Fault::Release(worker)),
+            let (begin, end) = match random.below(9) {
+                0 | 1 => (Fault::Kill(machine), Fault::Start(machine)),
+                2 => (Fault::Cut(machine), Fault::Mend(machine)),
+                3 => (Fault::CutFrom(machine), Fault::Mend(machine)),
+                4 => (Fault::CutTo(machine), Fault::Mend(machine)),
+                5 => (Fault::Hold(machine), Fault::Release(machine)),
+                6 => (Fault::Blind(machine), Fault::See(machine)),
+                7 => (Fault::Freeze(machine), Fault::Thaw(machine)),
+                _ => (
+                    Fault::StoreFails(random.one_of(&[3, 10])),
+                    Fault::StoreFails(0),
+                ),
             };
             self.faults.extend([(at, begin), (until, end)]);
         }
@@ -143,11 +184,14 @@ impl Scenario {
 }
 
 /// Tasks in pairs, the second after the first; some leave an artefact, some
-/// last longer than a lease.
+/// last longer than a lease, a few longer than all that breaks.
 fn sweep(name: &str, index: u64, random: &mut Random) -> String {
-    let count = random.range(2..6);
+    let long = random.one_of(&[300, 2500, 7000, 7000, 30_000]);
+    let count = match long {
+        30_000 => 1,
+        _ => random.range(2..6),
+    };
     let first: Vec<String> = (0..count).map(|i| (index * 100 + i).to_string()).collect();
-    let long = random.one_of(&[300, 2500, 7000]);
     let artifact = random.one_of(&[true, true, false]);
     format!(
         "name = \"{name}\"\n\

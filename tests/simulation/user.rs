@@ -1,16 +1,20 @@
 //! The user of a simulated cluster: wishes, and watches.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ablate_proto::id::SweepId;
+use ablate_proto::id::{SweepId, TaskKey};
+use ablate_proto::layout;
 use ablate_proto::status::{ClusterStatus, SweepStatus, TaskState};
 use ablate_proto::wire::sweeps_client::SweepsClient;
 use ablate_proto::wire::{
     CancelRequest, InvalidMessage, StatusRequest, SubmitRequest, SweepRequest,
 };
 use ablate_worker::dial::Dial;
+use futures::FutureExt as _;
+use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -24,15 +28,34 @@ const LOOK: Duration = Duration::from_millis(300);
 
 pub(crate) struct User {
     pub(crate) dial: Dial,
-    pub(crate) address: String,
+    /// Their addresses.
+    pub(crate) coordinators: Vec<String>,
+    /// Which of them is asked.
+    pub(crate) at: Cell<usize>,
+    pub(crate) store: InMemory,
     pub(crate) told: Rc<RefCell<Told>>,
 }
 
 impl User {
     async fn connect(&self) -> Option<SweepsClient<Channel>> {
-        let endpoint = Endpoint::from_shared(self.address.clone()).ok()?;
+        let address = self.coordinators[self.at.get()].clone();
+        let endpoint = Endpoint::from_shared(address).ok()?;
         let channel = timeout(PATIENCE, self.dial.connect(&endpoint)).await;
-        Some(SweepsClient::new(channel.ok()?.ok()?))
+        let Ok(Ok(channel)) = channel else {
+            self.turn_away();
+            return None;
+        };
+        Some(SweepsClient::new(channel))
+    }
+
+    /// Asks another next time.
+    fn turn_away(&self) {
+        self.at.set((self.at.get() + 1) % self.coordinators.len());
+    }
+
+    /// Whether it knows the latest: one that was taken over may not.
+    fn alone(&self) -> bool {
+        self.coordinators.len() == 1
     }
 
     /// Has every wish fulfilled at its time, then waits for all sweeps to end.
@@ -59,19 +82,19 @@ impl User {
     /// Asks until it is answered.
     async fn insist(&self, wish: &Wish) -> Result<(), String> {
         loop {
-            if let Some(mut client) = self.connect().await
-                && let Ok(answer) = timeout(PATIENCE, ask(&mut client, wish)).await
-            {
-                match answer {
-                    Ok(status) => return self.believe(wish, status),
-                    Err(e) if e.code() == tonic::Code::NotFound => {
-                        return Err(format!("{wish:?}: {}; it was submitted", e.message()));
-                    }
-                    Err(e) if e.code() == tonic::Code::InvalidArgument => {
-                        return Err(format!("{wish:?}: {}", e.message()));
-                    }
-                    Err(_) => {}
+            let Some(mut client) = self.connect().await else {
+                sleep(LOOK).await;
+                continue;
+            };
+            match timeout(PATIENCE, ask(&mut client, wish)).await {
+                Ok(Ok(status)) => return self.believe(wish, status),
+                Ok(Err(e)) if e.code() == tonic::Code::NotFound && self.alone() => {
+                    return Err(format!("{wish:?}: {}; it was submitted", e.message()));
                 }
+                Ok(Err(e)) if e.code() == tonic::Code::InvalidArgument => {
+                    return Err(format!("{wish:?}: {}", e.message()));
+                }
+                Ok(Err(_)) | Err(_) => self.turn_away(),
             }
             sleep(LOOK).await;
         }
@@ -111,29 +134,42 @@ impl User {
             };
             let reply = match timeout(PATIENCE, client.status(request)).await {
                 Ok(Ok(reply)) => reply.into_inner(),
-                Ok(Err(e)) if e.code() == tonic::Code::NotFound => {
+                Ok(Err(e)) if e.code() == tonic::Code::NotFound && self.alone() => {
                     return Err(format!("{sweep} was submitted, and is unknown now"));
                 }
-                Ok(Err(_)) | Err(_) => return Ok(false),
+                Ok(Err(_)) | Err(_) => {
+                    self.turn_away();
+                    return Ok(false);
+                }
             };
             let status = ClusterStatus::try_from(reply).map_err(|e| e.to_string())?;
             let status = &status.sweeps[0];
             all &= status.state.is_terminal();
             let mut told = self.told.borrow_mut();
             for row in &status.rows {
+                let latest = told.latest.entry(row.key).or_default();
+                *latest = row.attempt.max(*latest);
                 if row.state == TaskState::Done {
+                    if !self.is_stored(&row.key) {
+                        told.not_stored.insert(row.key);
+                    }
                     let before = *told.done.entry(row.key).or_insert(row.attempt);
                     if before != row.attempt {
                         let (key, now) = (row.key.short(), row.attempt);
                         return Err(format!("{key} was done by attempt {before}, now by {now}"));
                     }
-                } else if told.done.contains_key(&row.key) {
+                } else if told.done.contains_key(&row.key) && self.alone() {
                     let (key, state) = (row.key.short(), row.state);
                     return Err(format!("{key} was said to be done, and is {state:?} now"));
                 }
             }
         }
         Ok(all)
+    }
+
+    fn is_stored(&self, task: &TaskKey) -> bool {
+        let path = layout::manifest(task).into();
+        matches!(self.store.head(&path).now_or_never(), Some(Ok(_)))
     }
 }
 
@@ -160,6 +196,7 @@ async fn ask(
         Wish::Cancel(sweep) => {
             let request = CancelRequest {
                 sweep: sweep.clone(),
+                now: false,
             };
             client.cancel(request).await?;
             let request = StatusRequest {

@@ -24,6 +24,7 @@ pub mod bench;
 mod data;
 pub mod devices;
 pub mod dial;
+mod files;
 mod metrics;
 mod models;
 mod nn;

@@ -24,6 +24,9 @@ const POLL: Duration = Duration::from_millis(500);
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Body {
     tasks: Vec<TaskKey>,
+    /// Digests.
+    #[serde(default)]
+    files: Vec<String>,
 }
 
 pub(super) struct Mark {
@@ -43,16 +46,21 @@ impl Mark {
             written: Instant::now(),
             now: SystemTime::UNIX_EPOCH,
         };
-        mark.name(&HashSet::new()).await?;
+        mark.name(&HashSet::new(), &HashSet::new()).await?;
         mark.sweep().await?;
         Ok(mark)
     }
 
     /// Names what is going to go, and renews the mark.
-    pub(super) async fn name(&mut self, tasks: &HashSet<TaskKey>) -> Result<(), GcError> {
+    pub(super) async fn name(
+        &mut self,
+        tasks: &HashSet<TaskKey>,
+        files: &HashSet<String>,
+    ) -> Result<(), GcError> {
         let doing = || GcError::store(format!("writing {}", self.path));
         let tasks = tasks.iter().copied().collect();
-        let body = match serde_json::to_vec(&Body { tasks }) {
+        let files = files.iter().cloned().collect();
+        let body = match serde_json::to_vec(&Body { tasks, files }) {
             Ok(body) => body,
             Err(e) => unreachable!("a mark serialises: {e}"),
         };
@@ -104,16 +112,17 @@ pub(crate) enum Pending {
 }
 
 /// Waits until no collection is about to remove one of these tasks, which are
-/// only asked for where there is one. `plan`, which names them, must be stored
-/// already.
+/// only asked for where there is one, or files. `plan`, which names them, must
+/// be stored already.
 pub(crate) async fn let_pass(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
     tasks: impl Fn() -> HashSet<TaskKey>,
+    files: &HashSet<String>,
 ) -> Result<(), Pending> {
     let begun = Instant::now();
     loop {
-        let Some(mark) = conflict(store, plan, &tasks).await? else {
+        let Some(mark) = conflict(store, plan, &tasks, files).await? else {
             return Ok(());
         };
         if begun.elapsed() > PATIENCE {
@@ -127,6 +136,7 @@ async fn conflict(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
     tasks: &impl Fn() -> HashSet<TaskKey>,
+    files: &HashSet<String>,
 ) -> Result<Option<Path>, Pending> {
     let fail = |doing: String| move |source| Pending::Store { doing, source };
     let marks = list(store, MARKS).await.map_err(|error| match error {
@@ -150,7 +160,7 @@ async fn conflict(
             Err(Error::NotFound { .. }) => continue,
             found => found.map_err(doing())?.bytes().await.map_err(doing())?,
         };
-        if names_any(&body, &tasks) {
+        if names_any(&body, &tasks, files) {
             return Ok(Some(mark.location));
         }
     }
@@ -158,7 +168,8 @@ async fn conflict(
 }
 
 /// A mark that makes no sense might name anything.
-fn names_any(body: &Bytes, tasks: &HashSet<TaskKey>) -> bool {
-    serde_json::from_slice::<Body>(body)
-        .map_or(true, |body| body.tasks.iter().any(|t| tasks.contains(t)))
+fn names_any(body: &Bytes, tasks: &HashSet<TaskKey>, files: &HashSet<String>) -> bool {
+    serde_json::from_slice::<Body>(body).map_or(true, |body| {
+        body.tasks.iter().any(|t| tasks.contains(t)) || body.files.iter().any(|f| files.contains(f))
+    })
 }

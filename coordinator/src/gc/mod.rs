@@ -64,6 +64,8 @@ pub enum Why {
     OtherAttempt,
     /// A checkpoint of a task that has its result.
     Checkpoint,
+    /// A file that travelled with sweeps, which no plan names.
+    File,
     /// Left by the start of a coordinator that was killed.
     Probe,
     /// A sign of life of an earlier coordinator.
@@ -105,6 +107,8 @@ impl Collected {
 #[derive(Debug)]
 struct Garbage {
     task: Option<TaskKey>,
+    /// Digest of a file that travels with sweeps.
+    file: Option<String>,
     why: Why,
     /// In the order in which they go.
     objects: Vec<ObjectMeta>,
@@ -157,19 +161,24 @@ async fn remove(
         .filter(|one| one.why == Why::Unreferenced)
         .filter_map(|one| one.task)
         .collect();
-    mark.name(&going).await?;
+    let files: HashSet<String> = garbage.iter().filter_map(|one| one.file.clone()).collect();
+    mark.name(&going, &files).await?;
     // Only now: who submits from here on sees the mark.
     let mut live = reach::live(store).await?;
     let mut collected = begin(&live);
     let mut batches = garbage.into_iter().peekable();
     while batches.peek().is_some() {
         if mark.age() > RENEW {
-            mark.name(&going).await?;
+            mark.name(&going, &files).await?;
             live = reach::live(store).await?;
         }
         for one in batches.by_ref().take(BATCH) {
             let wanted = one.task.is_some_and(|task| live.tasks.contains(&task));
-            if one.why == Why::Unreferenced && wanted {
+            let named = one
+                .file
+                .as_ref()
+                .is_some_and(|file| live.files.contains(file));
+            if one.why == Why::Unreferenced && wanted || named {
                 continue;
             }
             delete(store, &one.objects).await?;

@@ -29,3 +29,13 @@ pub(super) fn unknown(name: &str, cluster: &ClusterStatus) -> Status {
     };
     Status::not_found(format!("there is no sweep `{name}` here{hint}"))
 }
+
+/// What is known is not yet in the store, and might be lost.
+pub(super) fn store_away(patience: std::time::Duration) -> Status {
+    Status::unavailable(format!(
+        "the coordinator runs, but its store has taken nothing for {} s, and it tells only what is \
+         stored: what runs goes on, and it answers again when the store does; its log says what is \
+         wrong with it",
+        patience.as_secs()
+    ))
+}

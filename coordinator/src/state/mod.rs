@@ -5,6 +5,7 @@
 //! fences this one off; every later write then ends in [`StateError::Fenced`].
 
 mod certain;
+mod clock;
 mod codec;
 mod flusher;
 mod snapshot;
@@ -14,12 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ablate_proto::layout;
+use bytes::Bytes;
 use object_store::ObjectStore;
 use slatedb::config::WriteOptions;
 use slatedb::{CloseReason, Db, ErrorKind, Settings, WriteBatch, WriteHandle};
 
 use crate::core::Fact;
 use certain::Certain;
+use clock::Clock;
 use flusher::Flusher;
 
 const FACTS: &str = "fact/";
@@ -74,6 +77,7 @@ pub(crate) enum Closed {
 /// The log of facts.
 pub(crate) struct State {
     db: Arc<Db>,
+    clock: Arc<Clock>,
     flusher: Arc<Flusher>,
     next: u64,
     /// The first row of facts that was not deleted.
@@ -96,7 +100,8 @@ impl State {
     ) -> Result<(Self, Vec<Fact>), StateError> {
         // The database panics at some damages of its files, in this task or
         // in one of its own.
-        match tokio::spawn(Self::open_unguarded(store, flush)).await {
+        let clock = Arc::new(Clock::new(0));
+        match tokio::spawn(Self::open_unguarded(store, flush, clock)).await {
             Ok(Err(StateError::Store { doing, source })) if broke(&source) => {
                 tracing::error!(doing, error = %source, "the database broke off");
                 Err(StateError::Damaged)
@@ -109,6 +114,7 @@ impl State {
     async fn open_unguarded(
         store: Arc<dyn ObjectStore>,
         flush: Duration,
+        clock: Arc<Clock>,
     ) -> Result<(Self, Vec<Fact>), StateError> {
         let settings = Settings {
             // Written out when somebody waits for it (see `Flusher`), so that
@@ -118,40 +124,43 @@ impl State {
         };
         let db = Db::builder(layout::STATE, Arc::new(Certain::new(store)))
             .with_settings(settings)
+            .with_system_clock(clock.clone())
             .build()
             .await
             .map_err(|e| error("opening", e))?;
+        clock.pass_files(&db.manifest());
         let db = Arc::new(db);
         let flusher = Arc::new(Flusher::new(db.clone(), flush));
         let mut state = Self {
             db,
+            clock,
             flusher,
             next: 0,
             first: Arc::default(),
             since: 0,
         };
-        state.check_version().await?;
+        let version = state.get(VERSION_KEY).await?;
+        if let Some(other) = version.as_deref().filter(|v| !is_known(v)) {
+            return Err(StateError::Version {
+                found: String::from_utf8_lossy(other).chars().take(20).collect(),
+            });
+        }
         let facts = state.read_all().await?;
+        if version.as_deref() != Some(VERSION.to_string().as_bytes()) {
+            let written = state.db.put(VERSION_KEY, VERSION.to_string()).await;
+            let written = written.map_err(|e| error("writing", e))?;
+            state.written(written).durable().await?;
+        }
         Ok((state, facts))
     }
 
-    async fn check_version(&self) -> Result<(), StateError> {
-        let found = self
-            .db
-            .get(VERSION_KEY)
-            .await
-            .map_err(|e| error("reading", e))?;
-        match found {
-            Some(bytes) if bytes == VERSION.to_string().as_bytes() => Ok(()),
-            Some(bytes) if bytes != VERSION_BEFORE => Err(StateError::Version {
-                found: String::from_utf8_lossy(&bytes).chars().take(20).collect(),
-            }),
-            None | Some(_) => {
-                let written = self.db.put(VERSION_KEY, VERSION.to_string()).await;
-                let written = written.map_err(|e| error("writing", e))?;
-                self.written(written).durable().await
-            }
-        }
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, StateError> {
+        let found = self.db.get_key_value(key).await;
+        let found = found.map_err(|e| error("reading", e))?;
+        Ok(found.map(|row| {
+            self.clock.pass(row.create_ts);
+            row.value
+        }))
     }
 
     async fn read_all(&mut self) -> Result<Vec<Fact>, StateError> {
@@ -166,6 +175,7 @@ impl State {
         let rows = self.db.scan_prefix(FACTS, after.as_bytes()..);
         let mut rows = rows.await.map_err(|e| error("reading", e))?;
         while let Some(row) = rows.next().await.map_err(|e| error("reading", e))? {
+            self.clock.pass(row.create_ts);
             let corrupt = |why: String| StateError::Corrupt {
                 index: self.next,
                 why,
@@ -191,8 +201,7 @@ impl State {
     /// `floor`. Durable when this returns, so whoever has it was not fenced
     /// off before; and nobody else gets it.
     pub(crate) async fn claim_epoch(&self, floor: u64) -> Result<u64, StateError> {
-        let found = self.db.get(EPOCH_KEY).await;
-        let found = found.map_err(|e| error("reading", e))?;
+        let found = self.get(EPOCH_KEY).await?;
         let last = found.map_or(Ok(0), |bytes| {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             text.parse::<u64>().map_err(|_| StateError::Epoch(text))
@@ -266,6 +275,10 @@ pub async fn history(store: Arc<dyn ObjectStore>) -> Result<Vec<Fact>, StateErro
     let (state, facts) = State::open(store, Duration::from_millis(1)).await?;
     state.close().await?;
     Ok(facts)
+}
+
+fn is_known(version: &[u8]) -> bool {
+    version == VERSION_BEFORE || version == VERSION.to_string().as_bytes()
 }
 
 fn key(index: u64) -> String {

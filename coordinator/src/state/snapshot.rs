@@ -65,7 +65,7 @@ impl State {
         let (upto, first) = (self.next, self.first.clone());
         let (db, flusher) = (self.db.clone(), self.flusher.clone());
         async move {
-            let encoded = tokio::task::spawn_blocking(move || {
+            let encoded = crate::blocking::run(move || {
                 let row = |fact: &Fact| codec::encode(std::slice::from_ref(fact));
                 facts.iter().map(row).collect::<Vec<_>>()
             });
@@ -112,6 +112,7 @@ impl State {
         let mut rows = self.db.scan_prefix(SNAPSHOTS, ..).await.map_err(reading)?;
         let (mut of, mut chunks): (u64, Vec<Bytes>) = (0, Vec::new());
         while let Some(row) = rows.next().await.map_err(reading)? {
+            self.clock.pass(row.create_ts);
             let Some((upto, part)) = parse(&row.key) else {
                 continue;
             };

@@ -17,6 +17,7 @@ fn fact(number: u32) -> Fact {
             number,
         },
         worker: "w".parse().unwrap(),
+        grant: ablate_proto::capacity::Grant::default(),
     }
 }
 
@@ -86,4 +87,23 @@ async fn answers_that_something_exists_while_it_does_not_fence_nobody_off() {
     drop(state);
     let (_, facts) = State::open(store, FLUSH).await.unwrap();
     assert_eq!(facts, [fact(1)]);
+}
+
+/// Takes over on machines whose clocks are an hour late, and an hour early.
+#[tokio::test]
+async fn a_clock_that_is_wrong_does_not_matter() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    for (index, hours) in [0, -1, 1, -1, 0].into_iter().enumerate() {
+        let clock = Arc::new(Clock::new(hours * 3_600_000));
+        let opened = State::open_unguarded(store.clone(), FLUSH, clock).await;
+        let (mut state, facts) = opened.unwrap();
+        assert_eq!(facts.len(), index);
+        assert_eq!(state.claim_epoch(0).await.unwrap(), index as u64 + 1);
+        let number = u32::try_from(index).unwrap();
+        let written = state.append(&[fact(number)]).await.unwrap();
+        written.durable().await.unwrap();
+        if hours > 0 {
+            state.close().await.unwrap(); // Otherwise as a kill would: no close.
+        }
+    }
 }

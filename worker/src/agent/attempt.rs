@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ablate_proto::artifact::{MANIFEST_VERSION, Manifest, Provenance};
-use ablate_proto::failure::{Failure, FailureClass};
+use ablate_proto::capacity::Used;
+use ablate_proto::failure::Failure;
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::layout;
 use ablate_proto::message::{Commit, FromWorker};
@@ -25,7 +27,8 @@ use super::follow::{Followed, LogSender};
 use super::job::{End, Execution, Stops, Workplace, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
-use super::slots::{Lent, Slots};
+pub(super) use super::report::Report;
+use super::slots::{Lent, Slots, Turn};
 use super::transfer::CheckpointUploads;
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
@@ -59,30 +62,6 @@ pub(super) struct Context {
     pub(super) background: TaskTracker,
 }
 
-/// How an attempt ended; kept and repeated until the coordinator has
-/// acknowledged it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Report {
-    Commit(Commit),
-    Fail(Failure),
-}
-
-impl Report {
-    pub(super) fn message(&self, attempt: AttemptId) -> FromWorker {
-        match self {
-            Self::Commit(commit) => FromWorker::Commit(attempt, commit.clone()),
-            Self::Fail(failure) => FromWorker::Fail(attempt, failure.clone()),
-        }
-    }
-
-    pub(super) fn preempted() -> Self {
-        Self::Fail(Failure::new(
-            FailureClass::Preempted,
-            "the worker was asked to go before it had begun this task",
-        ))
-    }
-}
-
 /// Everything on the local disk that a job needs; what is fetched stays in
 /// the cache while this lives.
 #[derive(Debug, Default)]
@@ -97,13 +76,13 @@ enum Prepared {
     Reuse([u8; 32]),
 }
 
-/// Carries an attempt through; `order` counts assignments. `None`: it was dropped, and there is nothing
-/// to report.
+/// Carries an attempt through. `None`: it was dropped, and there is nothing to
+/// report.
 pub(super) async fn drive(
     context: Arc<Context>,
     attempt: AttemptId,
     task: Task,
-    order: u64,
+    turn: Turn,
     stops: Stops,
 ) -> Option<Report> {
     let place = Workplace {
@@ -111,7 +90,7 @@ pub(super) async fn drive(
             .attempts
             .join(format!("{}-{}", attempt.task, attempt.number)),
     };
-    let report = carry(&context, attempt, &task, order, &stops, &place).await;
+    let report = carry(&context, attempt, &task, turn, &stops, &place).await;
     if leaves_artifact(&task.spec) {
         context.background.spawn(remove(place.root));
     }
@@ -122,7 +101,7 @@ async fn carry(
     context: &Arc<Context>,
     attempt: AttemptId,
     task: &Task,
-    order: u64,
+    turn: Turn,
     stops: &Stops,
     place: &Workplace,
 ) -> Option<Report> {
@@ -130,8 +109,10 @@ async fn carry(
         biased;
         () = stops.dropped.cancelled() => return None,
         () = stops.draining.cancelled() => return Some(Report::preempted()),
-        prepared = prepare(context, task, order, place) => prepared,
+        () = stops.returned.cancelled() => return Some(Report::returned()),
+        prepared = prepare(context, task, turn, place) => prepared,
     };
+    stops.begun.store(true, Ordering::Relaxed);
     let (ready, mut lent) = match prepared {
         Ok(Some(Prepared::Run(ready, lent))) => (ready, lent),
         Ok(Some(Prepared::Reuse(digest))) => {
@@ -178,10 +159,11 @@ async fn carry(
             uploads.finish(LAST_CHECKPOINT).await;
             Some(Report::Fail(failure.clone()))
         }
-        End::Done { seconds, .. } if light => Some(Report::Commit(Commit {
+        End::Done { seconds, used, .. } if light => Some(Report::Commit(Commit {
             seconds: *seconds,
             manifest: None,
             reused: false,
+            used: *used,
         })),
         End::Done { .. } => {
             let checkpoints = resumed || uploads.any() || attempt.number > 1;
@@ -211,7 +193,7 @@ fn forget_checkpoints(context: &Context, attempt: AttemptId) {
 async fn prepare(
     context: &Context,
     task: &Task,
-    order: u64,
+    turn: Turn,
     place: &Workplace,
 ) -> Result<Option<Prepared>, Failure> {
     let mut ready = Ready::default();
@@ -220,7 +202,7 @@ async fn prepare(
             return Ok(Some(Prepared::Reuse(digest)));
         }
         for folder in [place.out(), place.resume()] {
-            let made = tokio::fs::create_dir_all(&folder).await;
+            let made = crate::files::fs::create_dir_all(&folder).await;
             made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
         }
         if let StageSpec::Command(spec) = &task.spec {
@@ -240,7 +222,7 @@ async fn prepare(
         };
         (ready.checkpoint, ready.inputs) = futures::try_join!(checkpoint, inputs)?;
     }
-    let lent = context.slots.take(order).await;
+    let lent = context.slots.take(turn).await;
     Ok(lent.map(|lent| Prepared::Run(ready, lent)))
 }
 
@@ -278,6 +260,7 @@ async fn publish(
         metrics,
         seconds,
         resumed_from,
+        used,
     } = &execution.end
     else {
         return Err(Failure::bug("only what is done can be published"));
@@ -314,6 +297,7 @@ async fn publish(
             seconds: *seconds,
             manifest: Some(digest),
             reused: false,
+            used: *used,
         }));
     }
     let published = artifacts::publish(&store, &manifest, || context.lease.covered()).await?;
@@ -322,6 +306,7 @@ async fn publish(
             seconds: *seconds,
             manifest: Some(digest),
             reused: false,
+            used: *used,
         })),
         Published::Taken(other, digest) => {
             tracing::info!(%attempt, by = %other.attempt, "another attempt was first");
@@ -341,6 +326,7 @@ fn reused(manifest: [u8; 32], seconds: f64) -> Report {
         seconds,
         manifest: Some(manifest),
         reused: true,
+        used: Used::default(),
     })
 }
 
@@ -378,7 +364,7 @@ fn leaves_artifact(spec: &StageSpec) -> bool {
 }
 
 async fn remove(folder: PathBuf) {
-    if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+    if let Err(error) = crate::files::fs::remove_dir_all(&folder).await
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(folder = %folder.display(), %error, "scratch files stay");

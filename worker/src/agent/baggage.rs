@@ -34,7 +34,7 @@ impl Baggage {
         for (path, digest) in &spec.files {
             files.push((work.join(path), self.get(store, digest).await?));
         }
-        let written = tokio::task::spawn_blocking(move || write(&work, &files));
+        let written = crate::files::blocking(move || write(&work, &files));
         let written = written.await.map_err(|e| Failure::bug(e.to_string()))?;
         written.map_err(|e| Failure::transient(format!("writing files of the sweep: {e}")))
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ablate_proto::artifact::MetricRow;
+use ablate_proto::capacity::Used;
 use ablate_proto::failure::{Failure, FailureClass};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
@@ -32,6 +33,9 @@ pub(super) struct Stops {
     pub(super) at_once: Arc<AtomicBool>,
     /// The worker is going.
     pub(super) draining: CancellationToken,
+    /// Another worker is free: it goes back, unless it has begun.
+    pub(super) returned: CancellationToken,
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 impl Stops {
@@ -49,6 +53,7 @@ pub(super) enum End {
         metrics: Vec<MetricRow>,
         seconds: f64,
         resumed_from: Option<u64>,
+        used: Used,
     },
     Failed(Failure),
     Dropped,
@@ -115,9 +120,9 @@ pub(super) async fn execute(
                         uploads.discard_given(&why).await;
                     }
                 }
-                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from }) => {
+                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from, used }) => {
                     if of == attempt {
-                        break Ok(End::Done { metrics, seconds, resumed_from });
+                        break Ok(End::Done { metrics, seconds, resumed_from, used });
                     }
                 }
                 Event::Said(FromRunner::Failed { attempt: of, failure }) => {

@@ -14,8 +14,10 @@ mod job;
 mod lease;
 mod line;
 mod log_tail;
-mod oom;
+pub mod memory;
+pub(crate) mod oom;
 mod progress;
+mod report;
 mod rpc;
 mod runner_process;
 mod session;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ablate_proto::capacity::Capacity;
 use ablate_proto::failure::Failure;
 use ablate_proto::id::WorkerId;
 use ablate_proto::message::{FromWorker, Hello};
@@ -134,7 +137,13 @@ pub async fn run_on(
         reaper: TaskTracker::new(),
     };
     let folder = settings.scratch.join("slots");
-    let slots = Slots::new(launcher, settings.slots, &settings.gpus, &folder).await;
+    let slots = Slots::new(
+        launcher,
+        (settings.slots, settings.pack),
+        &settings.gpus,
+        &folder,
+    )
+    .await;
     let slots = slots.map_err(scratch_error(&settings.scratch))?;
     let served = tokio::select! {
         device = slots.device() => match device {
@@ -165,6 +174,12 @@ async fn serve(
         host,
         device,
         commands: settings.allow_commands,
+        capacity: Capacity {
+            memory: settings.memory,
+            largest: settings.largest,
+            pack: u32::try_from(settings.pack).unwrap_or(1),
+            threads: u32::try_from(settings.threads_per_slot).unwrap_or(u32::MAX),
+        },
         holding: Vec::new(),
     };
     tracing::info!(worker = %hello.worker, device = hello.device, slots = hello.slots, "worker starts");
@@ -251,14 +266,14 @@ impl Opener {
 /// left of its attempts.
 async fn prepare_scratch(root: &Path) -> Result<File, AgentError> {
     let fail = || scratch_error(root);
-    tokio::fs::create_dir_all(root).await.map_err(fail())?;
+    crate::files::fs::create_dir_all(root).await.map_err(fail())?;
     let lock = File::create(root.join("lock")).map_err(fail())?;
     lock.try_lock().map_err(|_| AgentError::Scratch {
         path: root.to_owned(),
         why: "another worker uses it".to_owned(),
     })?;
     for folder in ["attempts", "slots"] {
-        match tokio::fs::remove_dir_all(root.join(folder)).await {
+        match crate::files::fs::remove_dir_all(root.join(folder)).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail()(e)),
             _ => {}
         }

@@ -179,6 +179,7 @@ impl Launcher {
             reaper: self.reaper.clone(),
             device: String::new(),
             threads: self.threads,
+            program: None,
         }
     }
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ablate_proto::id::AttemptId;
-use tokio::fs;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::artifacts::{Checkpoints, Store};
+use crate::files::fs;
 
 #[derive(Debug)]
 pub(super) struct CheckpointUploads {

@@ -14,9 +14,9 @@ use ablate_proto::artifact::{FileEntry, Manifest};
 use ablate_proto::id::TaskKey;
 use ablate_proto::layout;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::fs;
 
 use super::{ArtifactError, Store, manifest};
+use crate::files::fs;
 
 const FILES_IN_FLIGHT: usize = 4;
 
@@ -250,7 +250,7 @@ async fn sizes_match(folder: &Path, files: &[FileEntry]) -> bool {
 /// Reads every file: what lay on a disk for a while may have changed.
 async fn digests_match(folder: &Path, files: &[FileEntry]) -> bool {
     let (folder, files) = (folder.to_owned(), files.to_vec());
-    let check = tokio::task::spawn_blocking(move || {
+    let check = crate::files::blocking(move || {
         files.iter().all(|file| {
             let mut hasher = blake3::Hasher::new();
             let read = std::fs::File::open(folder.join(&file.name))

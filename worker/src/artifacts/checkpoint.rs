@@ -113,7 +113,7 @@ pub(crate) async fn newest_intact(
                     "a checkpoint is torn; using the one before"
                 );
                 let doing = format!("removing {}", file.display());
-                tokio::fs::remove_file(&file)
+                crate::files::fs::remove_file(&file)
                     .await
                     .map_err(ArtifactError::local(doing))?;
             }

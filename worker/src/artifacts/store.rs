@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
-use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::ArtifactError;
+use crate::files::fs::File;
 
 /// Files above this go up in parts, and never lie in memory as a whole.
 const PART: usize = 8 << 20;

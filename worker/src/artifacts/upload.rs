@@ -49,7 +49,7 @@ pub(crate) async fn delete_files(store: &Store, attempt: &AttemptId, files: &[Fi
 async fn scan(folder: &Path) -> Result<Vec<(String, PathBuf)>, ArtifactError> {
     let local = || ArtifactError::local(format!("listing {}", folder.display()));
     let mut files = Vec::new();
-    let mut entries = tokio::fs::read_dir(folder).await.map_err(local())?;
+    let mut entries = crate::files::fs::read_dir(folder).await.map_err(local())?;
     while let Some(entry) = entries.next_entry().await.map_err(local())? {
         let name = entry.file_name().to_string_lossy().into_owned();
         // Of the entry itself: a link is not followed.

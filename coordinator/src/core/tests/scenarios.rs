@@ -158,6 +158,25 @@ fn a_broken_connection_costs_the_task_only_if_the_worker_stays_away() {
     world.nothing_more();
 }
 
+/// After a restart, the welcome may come too late for a worker's patience: the
+/// connection that it gives up, and its pause, cost it nothing.
+#[test]
+fn a_connection_that_breaks_before_the_welcome_arrives_costs_no_lease() {
+    let mut world = World::new();
+    world.hello("a", 1, vec![]);
+    world.submit("s", &chain(1));
+    let first = world.assigned("a");
+    world.restart();
+    let session = world.hello("a", 1, vec![first]);
+    let worker = worker("a");
+    world.step(Event::Gone { worker, session });
+    world.pass(Duration::from_secs(2));
+    world.hello("a", 1, vec![first]);
+    world.commit("a", first);
+    assert!(world.acked("a"));
+    world.nothing_more();
+}
+
 #[test]
 fn a_restart_keeps_what_is_done_and_adopts_what_runs() {
     let mut world = World::new();
