@@ -44,6 +44,8 @@ mod storm;
 mod strangers;
 #[path = "system/streaming.rs"]
 mod streaming;
+#[path = "system/studies.rs"]
+mod studies;
 mod support;
 #[path = "system/takeover.rs"]
 mod takeover;

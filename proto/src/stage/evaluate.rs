@@ -4,12 +4,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 
+/// By what the training image beside a sample is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Nearness {
+    #[default]
+    Psnr,
+    /// The mean over samples is measured too.
+    Ssim,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSpec {
     /// A generated image counts as memorised above this PSNR to its nearest
     /// training image, in dB.
     pub memorised_db: f64,
+    pub nearest: Nearness,
     /// Noise draws per pair for the overlap coefficient (F8).
     pub overlap_draws: usize,
     /// Random pairs, and as many nearest ones, for the overlap coefficient.
@@ -24,6 +35,7 @@ impl Default for EvaluateSpec {
     fn default() -> Self {
         Self {
             memorised_db: 30.0,
+            nearest: Nearness::Psnr,
             overlap_draws: 4096,
             overlap_pairs: 256,
             noise_draws: 16,
@@ -36,13 +48,17 @@ impl Spec for EvaluateSpec {
     const INFO: KindInfo = KindInfo {
         name: "evaluate",
         summary: "measure a model, or samples, against the data",
-        recipe: 1,
+        recipe: 2,
         seeded: true,
         inputs: &[
             InputInfo::required("data", &[StageKind::Dataset]),
             InputInfo::optional("model", &[StageKind::Autoencoder, StageKind::Decoder]),
-            InputInfo::optional("samples", &[StageKind::Sample, StageKind::Generate]),
+            InputInfo::optional(
+                "samples",
+                &[StageKind::Sample, StageKind::Generate, StageKind::Resample],
+            ),
             InputInfo::optional("codes", &[StageKind::Encode]),
+            InputInfo::optional("encoder", &[StageKind::Autoencoder]),
         ],
         hidden: false,
     };

@@ -3,7 +3,7 @@
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::EvaluateSpec;
+use ablate_proto::stage::{EvaluateSpec, Nearness};
 
 use super::spec;
 use crate::data::dataset::{self, Dataset};
@@ -93,6 +93,11 @@ fn samples(
     check_size(&images, &dataset.train)?;
     let codes = context.optional_input("codes");
     let codes = codes.map(Tokens::read).transpose()?;
+    let encoder = context.optional_input("encoder");
+    let encoder = encoder.map(Autoencoder::read).transpose()?;
+    if let Some(encoder) = &encoder {
+        encoder.arch.check_images(&dataset.train)?;
+    }
     let samples = metrics::Samples::new(
         &images,
         tokens.as_ref(),
@@ -101,13 +106,18 @@ fn samples(
         dataset.held_out.as_ref(),
         spec.memorised_db,
     );
+    let samples = samples.with_encoder(encoder.as_ref());
+    let samples = samples.with_ssim(spec.nearest == Nearness::Ssim);
     let rows = metrics::of_samples(&samples)?;
     // Pairs side by side: a sample, then its nearest training image.
     let shown: Vec<usize> = (0..spec.grid.min(images.n)).collect();
     let mut sheet = Sheet::new();
     for chunk in shown.chunks(COLUMNS / 2) {
         let pair = |i: &usize| {
-            let nearest = samples.nearest[*i].index;
+            let nearest = match samples.similar() {
+                None => samples.nearest[*i].index,
+                Some(similar) => similar[*i].index,
+            };
             [images.image(*i), dataset.train.image(nearest)]
         };
         sheet.push(chunk.iter().flat_map(pair).collect());
