@@ -3,6 +3,8 @@
 
 #[path = "system/architecture.rs"]
 mod architecture;
+#[path = "system/audit.rs"]
+mod audit;
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[path = "system/by_hand.rs"]

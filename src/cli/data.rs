@@ -148,11 +148,14 @@ async fn import(context: &Context, args: &ImportArgs) -> CliResult {
         lines::json(&json);
         return Ok(Exit::Done);
     }
-    say(&args.name, &imported, seconds);
+    say(&args.name, &imported);
+    lines::line(format_args!("digest {}", imported.meta.digest));
+    lines::line(format_args!("in {seconds:.1} s"));
     Ok(Exit::Done)
 }
 
-fn say(name: &str, imported: &Imported, seconds: f64) {
+/// What came out of an import.
+pub(super) fn say(name: &str, imported: &Imported) {
     let Imported {
         meta,
         already,
@@ -164,11 +167,7 @@ fn say(name: &str, imported: &Imported, seconds: f64) {
     } else {
         "imported:"
     };
-    lines::line(format_args!(
-        "{name} {what} {} ({seconds:.1} s)",
-        sizes(meta)
-    ));
-    lines::line(format_args!("digest {}", meta.digest));
+    lines::line(format_args!("{name} {what} {}", sizes(meta)));
     let count = meta.origin.broken;
     if count > 0 {
         lines::line(format_args!(
@@ -186,7 +185,7 @@ fn say(name: &str, imported: &Imported, seconds: f64) {
     }
 }
 
-fn refused(error: import::Error) -> CliError {
+pub(super) fn refused(error: import::Error) -> CliError {
     let exit = match &error {
         import::Error::Input { .. } => Exit::Usage,
         _ => Exit::Refused,

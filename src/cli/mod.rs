@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod audit;
 mod cancel;
 mod cert;
 mod config;
@@ -93,6 +94,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
     Weights(weights::WeightsArgs),
+    /// Measure whether samples are copies of training images, from two folders
+    Audit(audit::AuditArgs),
     /// Import image data sets, list and show them
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -201,6 +204,7 @@ impl Cli {
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Cert(command) => cert::cert(&context, &command),
+            Command::Audit(args) => block_on(audit::audit(&context, &args)),
             Command::Data(command) => block_on(data::data(&context, &command)),
             Command::Token(command) => block_on(token::token(&context, &command)),
             Command::Login(args) => block_on(login::login(&context, &args)),
@@ -253,6 +257,7 @@ impl Command {
             Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
+            Self::Audit(args) => args.flags(),
             Self::Data(command) => command.flags(),
             Self::Token(command) => command.flags(),
             Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
@@ -271,6 +276,7 @@ impl Command {
                 | Self::Token(_)
                 | Self::Login(_)
                 | Self::Gc(_)
+                | Self::Audit(_)
                 | Self::Data(_)
         )
     }

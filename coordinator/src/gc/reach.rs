@@ -86,7 +86,8 @@ pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> 
         live.sweeps += 1;
         for Planned { task } in plan.tasks {
             live.tasks.insert(task.key);
-            let Parameters { files, digest } = task.spec.map(|spec| spec.parameters).unwrap_or_default();
+            let Parameters { files, digest } =
+                task.spec.map(|spec| spec.parameters).unwrap_or_default();
             live.files.extend(files.into_values());
             live.datasets.extend((!digest.is_empty()).then_some(digest));
         }

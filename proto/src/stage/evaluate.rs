@@ -14,6 +14,17 @@ pub enum Nearness {
     Ssim,
 }
 
+/// Which samples are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// The first, which stand for all.
+    #[default]
+    First,
+    /// Those nearest to a training image.
+    Nearest,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSpec {
@@ -29,6 +40,7 @@ pub struct EvaluateSpec {
     pub noise_draws: usize,
     /// Images in the sample grid.
     pub grid: usize,
+    pub shown: Shown,
 }
 
 impl Default for EvaluateSpec {
@@ -40,6 +52,7 @@ impl Default for EvaluateSpec {
             overlap_pairs: 256,
             noise_draws: 16,
             grid: 24,
+            shown: Shown::First,
         }
     }
 }
@@ -59,6 +72,7 @@ impl Spec for EvaluateSpec {
             ),
             InputInfo::optional("codes", &[StageKind::Encode]),
             InputInfo::optional("encoder", &[StageKind::Autoencoder]),
+            InputInfo::optional("held_out", &[StageKind::Dataset]),
         ],
         hidden: false,
     };

@@ -278,7 +278,9 @@ impl Opener {
 /// left of its attempts.
 async fn prepare_scratch(root: &Path) -> Result<File, AgentError> {
     let fail = || scratch_error(root);
-    crate::files::fs::create_dir_all(root).await.map_err(fail())?;
+    crate::files::fs::create_dir_all(root)
+        .await
+        .map_err(fail())?;
     let lock = File::create(root.join("lock")).map_err(fail())?;
     lock.try_lock().map_err(|_| AgentError::Scratch {
         path: root.to_owned(),
