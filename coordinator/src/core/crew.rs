@@ -272,7 +272,10 @@ impl Crew {
     /// set aside for a while.
     pub(super) fn largest(&self, need: &Need) -> u64 {
         let comes_back = |w: &&Worker| matches!(w.aside, None | Some(Aside::Failing { .. }));
-        let here = self.rows.values().filter(|w| w.session.is_some() && !w.draining);
+        let here = self
+            .rows
+            .values()
+            .filter(|w| w.session.is_some() && !w.draining);
         let takers = here.filter(comes_back);
         let takers = takers.filter(|w| w.commands || !need.command);
         takers.map(|w| w.capacity.largest).max().unwrap_or(0)
