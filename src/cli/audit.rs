@@ -26,7 +26,7 @@ pub(super) struct AuditArgs {
     /// Images of the same kind that it has not seen: they say what chance gives
     #[arg(long, value_name = "PATH")]
     held_out: Option<PathBuf>,
-    /// Side of the square that all images become
+    /// Side of the square that images of a folder become
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     size: Option<u32>,
     /// At most so many images of each, chosen by chance

@@ -43,6 +43,8 @@ fn copies_are_found_among_new_images() {
         "made",
         "--held-out",
         "held",
+        "--size",
+        "8",
         "--json",
     ];
     let done = site.json(&audit);

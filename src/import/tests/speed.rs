@@ -26,7 +26,8 @@ fn write(path: &Path, seed: u64) {
     let pixels: Vec<u8> = (0..side * side * 3)
         .map(|i| {
             let (x, y) = (i / 3 % side, i / 3 / side);
-            let wave = ((x * (i % 3 + 1) + y * 2 + seed as usize * 7) / 3 % 200) as u8;
+            let shift = usize::try_from(seed).unwrap() * 7;
+            let wave = u8::try_from((x * (i % 3 + 1) + y * 2 + shift) / 3 % 200).unwrap();
             wave + noise()
         })
         .collect();

@@ -272,8 +272,8 @@ fn packs(capacities: &[(u64, u32, u32)], fates: &[(usize, u8, u64)]) {
             );
         }
         if held.is_empty() {
-            let mut workers = world.core.workers.iter();
-            if workers.all(|(_, worker)| worker.aside.is_none()) {
+            let aside = world.core.workers.iter().any(|(_, w)| w.aside.is_some());
+            if !aside {
                 break;
             }
             // Set aside for failing everything, for a minute.
