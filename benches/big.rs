@@ -27,9 +27,9 @@ impl Process {
         let path = format!("/proc/{}/status", self.0.id());
         let status = std::fs::read_to_string(path).unwrap_or_default();
         let found = status.lines().find_map(|l| l.strip_prefix(line));
-        let digits = found.and_then(|l| l.split_whitespace().nth(1));
-        let kilobytes = digits.and_then(|d| d.parse::<f64>().ok());
-        kilobytes.map_or(f64::NAN, |kb| kb / 1000.0)
+        let digits = found.and_then(|l| l.split_whitespace().next());
+        let kibibytes = digits.and_then(|d| d.parse::<f64>().ok());
+        kibibytes.expect("a process has memory") * 1.024e-3
     }
 }
 

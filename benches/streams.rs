@@ -149,6 +149,7 @@ async fn session(url: String, number: u8, stop: &AtomicBool, sent: &AtomicU64) {
         host: "bench".to_owned(),
         device: "none".to_owned(),
         commands: false,
+        capacity: ablate_proto::capacity::Capacity::default(),
         holding: Vec::new(),
     };
     let (tx, rx) = tokio::sync::mpsc::channel::<FromWorker>(8);

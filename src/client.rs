@@ -14,6 +14,9 @@ use crate::settings::JoinSetting;
 use crate::store;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a worker looks into the store for a coordinator to join.
+const WAIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A connection that answers nothing for the sum of both is given up.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +51,34 @@ pub(crate) async fn resolve(join: &JoinSetting) -> Result<Join, CliError> {
                 "no coordinator has served {url}: start one with `ablate coordinator --store {url}`"
             ),
         ),
+    }
+}
+
+/// The same for a worker, which may be started before any coordinator is
+/// there: looks again for as long as the agent tries to connect.
+pub(crate) async fn await_coordinator(join: &JoinSetting) -> Result<Join, CliError> {
+    let begun = tokio::time::Instant::now();
+    let mut said = false;
+    loop {
+        let error = match resolve(join).await {
+            Err(error) if error.exit == Exit::Unreachable => error,
+            resolved => return resolved,
+        };
+        if begun.elapsed() > WAIT {
+            let waited = format!("waited {} s for a coordinator", WAIT.as_secs());
+            let exit = error.exit;
+            let error = error.error.context(waited);
+            return Err(CliError { exit, error });
+        }
+        if !std::mem::replace(&mut said, true) {
+            let why = format!("{:#}", error.error);
+            tracing::warn!(
+                seconds = WAIT.as_secs(),
+                why,
+                "no coordinator yet; waiting for one"
+            );
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_coordinator::server::{self, ServeError};
+use ablate_worker::agent;
 use ablate_worker::devices::{self, DeviceChoice, Gpu};
 use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
@@ -118,6 +119,12 @@ impl EmbeddedCluster {
             None if settings.worker.device == DeviceChoice::Auto => command.arg("auto"),
             None => command.arg("cpu"),
         };
+        if self.gpus.is_empty() && settings.worker.memory_mib == 0 {
+            // They are on one machine.
+            let workers = settings.run.workers_here(0).max(1) as u64;
+            let mib = (agent::memory::of_machine() >> 20) / workers;
+            command.arg("--memory").arg(mib.to_string());
+        }
         if settings.worker.allow_commands {
             command.arg("--allow-commands");
         }

@@ -194,6 +194,7 @@ fn simulate(count: usize) -> Run {
             host: "box".to_owned(),
             device: "cpu".to_owned(),
             commands: false,
+            capacity: ablate_proto::capacity::Capacity::default(),
             holding: Vec::new(),
         };
         let session = session as u64;
@@ -205,6 +206,7 @@ fn simulate(count: usize) -> Run {
             seconds: 1.0,
             manifest: None,
             reused: false,
+            used: ablate_proto::capacity::Used::default(),
         };
         let event = Event::Commit {
             worker,

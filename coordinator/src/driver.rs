@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{Core, Effect, Event, Fact, NEWS, Rows, Submission};
+use crate::outbound::Outbound;
 use crate::performer::{Action, Batch, Performer};
 use crate::state::{State, StateError};
 
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     Open {
         hello: Hello,
         session: u64,
-        sender: mpsc::UnboundedSender<ToWorker>,
+        sender: Outbound,
     },
     Submit(Submission, oneshot::Sender<Option<Submitted>>),
     /// Which of these are done without that a sweep names them.
@@ -196,7 +197,8 @@ impl Driver {
         let written = if turn.facts.is_empty() {
             None
         } else {
-            Some(self.state.append(&turn.facts).await?)
+            let relaxed = self.core.is_stocked() && !turn.is_awaited();
+            Some(self.state.append(&turn.facts).await?.relaxed(relaxed))
         };
         self.save().await;
         let batch = Batch {
@@ -345,6 +347,17 @@ impl Turn {
                 Effect::ForgetOutcome(sweep) => self.actions.push(Action::ForgetOutcome(sweep)),
             }
         }
+    }
+
+    /// Whether a person waits for what comes of it, or a worker that is new.
+    fn is_awaited(&self) -> bool {
+        self.actions.iter().any(|action| match action {
+            Action::Open(..) | Action::Reply(_) => true,
+            Action::Send(..)
+            | Action::Close(..)
+            | Action::StoreOutcome(_)
+            | Action::ForgetOutcome(_) => false,
+        })
     }
 
     /// Answers go the way of all effects: after what they tell is durable.

@@ -23,6 +23,8 @@ const NAME: usize = 100;
 const POINTS: usize = 1024;
 /// Pieces of a log that wait for a slow reader.
 const PIECES: usize = 64;
+/// Logs that may be followed before those without a reader are looked for.
+const FOLLOWED: usize = 1024;
 /// Longer pieces are cut.
 const PIECE: usize = 128 << 10;
 
@@ -97,6 +99,10 @@ impl Live {
         attempt: AttemptId,
     ) -> broadcast::Receiver<LogPiece> {
         let mut state = self.state();
+        if state.logs.len() >= FOLLOWED {
+            // Of attempts that had just ended when they were asked for.
+            state.logs.retain(|_, (_, log)| log.receiver_count() > 0);
+        }
         let followers = state.logs.entry(attempt);
         let followers = followers.or_insert_with(|| (worker, broadcast::channel(PIECES).0));
         followers.1.subscribe()

@@ -11,11 +11,12 @@ use object_store::ObjectStore;
 use tokio::sync::mpsc;
 
 use crate::driver::Command;
+use crate::outbound::{Ended, Outbound};
 use crate::outcomes::{self, Change};
 use crate::state::{StateError, Written};
 
 pub(crate) enum Action {
-    Open(WorkerId, u64, mpsc::UnboundedSender<ToWorker>),
+    Open(WorkerId, u64, Outbound),
     Send(WorkerId, Box<ToWorker>),
     /// Ends a session's stream, unless a newer one has taken its place.
     Close(WorkerId, u64),
@@ -32,7 +33,7 @@ pub(crate) struct Batch {
 
 pub(crate) struct Performer {
     outcomes: mpsc::UnboundedSender<Change>,
-    sessions: HashMap<WorkerId, (u64, mpsc::UnboundedSender<ToWorker>)>,
+    sessions: HashMap<WorkerId, (u64, Outbound)>,
 }
 
 impl Performer {
@@ -74,9 +75,12 @@ impl Performer {
             }
             Action::Send(worker, message) => {
                 if let Some((_, sender)) = self.sessions.get(&worker)
-                    && sender.send(*message).is_err()
+                    && let Err(ended) = sender.send(*message)
                 {
-                    // Its stream has ended; a new session says hello anew.
+                    if ended == Ended::Full {
+                        tracing::warn!(%worker, "it does not read what it is told; ending its session");
+                    }
+                    // A new session says hello anew.
                     self.sessions.remove(&worker);
                 }
             }
@@ -85,8 +89,9 @@ impl Performer {
                     .sessions
                     .get(&worker)
                     .is_some_and(|(s, _)| *s == session)
+                    && let Some((_, sender)) = self.sessions.remove(&worker)
                 {
-                    self.sessions.remove(&worker);
+                    sender.finish();
                 }
             }
             Action::Reply(reply) => reply(),

@@ -1,6 +1,7 @@
 //! The tonic service: turns wire messages into events, and back. The only
 //! file of the coordinator that names generated types.
 
+mod asking;
 mod refusal;
 
 use std::pin::Pin;
@@ -8,24 +9,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ablate_proto::id::{AttemptId, SweepId, WorkerId};
-use ablate_proto::message::{FromWorker, LogPiece, ToWorker};
-use ablate_proto::status::{ClusterStatus, Explanation, Hold, TaskState};
+use ablate_proto::id::{AttemptId, WorkerId};
+use ablate_proto::message::{FromWorker, LogPiece};
+use ablate_proto::status::{ClusterStatus, Hold, TaskState};
 use ablate_proto::wire::cluster_server::{Cluster, ClusterServer};
 use ablate_proto::wire::sweeps_server::{Sweeps, SweepsServer};
 use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
 use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::refusal::{sweep_id, unknown, unsubmitted};
-use crate::core::{Event, NEWS, Rows, Submission};
+use crate::core::{Event, Rows, Submission};
 use crate::driver::{Command, Handle};
+use crate::following::follow;
 use crate::live::Live;
 use crate::logs::Logs;
-use crate::session::{receive, stopped};
+use crate::outbound::{self, Outbound};
+use crate::results::Results;
+use crate::session::{holds_too_much, receive, stopped};
 use crate::submit::{Submitter, Wanted};
 use crate::sweep::PRIORITIES;
 
@@ -37,8 +40,9 @@ const MAX_SESSION_MESSAGE: usize = 4 << 20;
 const MAX_ANSWER: usize = 1 << 30;
 /// A worker that says nothing for so long after connecting is cut off.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Snapshots of a watched sweep come no faster than this.
-const WATCH_PAUSE: Duration = Duration::from_millis(100);
+/// An answer says only what the store has taken; who asks hears so if it takes
+/// nothing for so long.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 type Answer<T> = Result<Response<T>, Status>;
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -95,7 +99,11 @@ impl Cluster for Service {
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
         let worker = hello.worker.clone();
         tracing::info!(%worker, session, slots = hello.slots, host = %hello.host, "worker connected");
-        let (sender, outbound) = mpsc::unbounded_channel::<ToWorker>();
+        let most = outbound::most(hello.slots);
+        if hello.holding.len() > most {
+            return Err(holds_too_much(hello.holding.len(), most));
+        }
+        let (sender, outbound, end) = Outbound::new(most);
         let open = Command::Open {
             hello,
             session,
@@ -103,16 +111,22 @@ impl Cluster for Service {
         };
         self.driver.send(open).await.map_err(stopped)?;
         let (driver, live) = (self.driver.clone(), self.live.clone());
+        let store = self.store.clone();
         tokio::spawn(async move {
             let said = inbound.map(|message| message.and_then(parse));
-            if let Err(error) = receive(&driver, &live, &worker, said).await {
-                tracing::info!(%worker, session, %error, "session broke");
+            let results = Results::new(store);
+            let receive = receive((&driver, &live, &results), &worker, most, said);
+            tokio::select! {
+                received = receive => if let Err(error) = received {
+                    tracing::info!(%worker, session, %error, "session broke");
+                },
+                () = end.cancelled() => {}
             }
             live.gone(&worker);
             let gone = Event::Gone { worker, session };
             let _ = driver.send(Command::Event(gone)).await;
         });
-        let outbound = UnboundedReceiverStream::new(outbound).map(|m| Ok(m.into()));
+        let outbound = outbound.map(|m| Ok(m.into()));
         Ok(Response::new(Box::pin(outbound)))
     }
 }
@@ -164,29 +178,38 @@ impl Sweeps for Service {
     }
 
     async fn status(&self, request: Request<wire::StatusRequest>) -> Answer<wire::StatusReply> {
-        let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
         let wire::StatusRequest {
             sweep: name,
             from,
             most,
             urgent,
         } = request.into_inner();
-        if name.is_empty() {
-            return Ok(Response::new(cluster.into()));
-        }
         let [from, most] = [from, most].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         let rows = match (most, urgent) {
             (0, _) => Rows::All,
             (most, true) => Rows::Urgent(most),
             (most, false) => Rows::Page { from, most },
         };
-        let sweep = sweep_id(&name)?;
-        let mut status = self
-            .driver
-            .ask(|reply| Command::Sweep(sweep, rows, reply))
-            .await
-            .map_err(stopped)?
-            .ok_or_else(|| unknown(&name, &cluster))?;
+        let asked = async {
+            let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
+            if name.is_empty() {
+                return Ok((cluster, None));
+            }
+            let sweep = sweep_id(&name)?;
+            let status = self
+                .driver
+                .ask(|reply| Command::Sweep(sweep, rows, reply))
+                .await
+                .map_err(stopped)?
+                .ok_or_else(|| unknown(&name, &cluster))?;
+            Ok((cluster, Some(status)))
+        };
+        let asked = tokio::time::timeout(STORE_PATIENCE, asked).await;
+        let (cluster, status) =
+            asked.unwrap_or_else(|_| Err(refusal::store_away(STORE_PATIENCE)))?;
+        let Some(mut status) = status else {
+            return Ok(Response::new(cluster.into()));
+        };
         self.live.fill(&mut status);
         let cluster = ClusterStatus {
             sweeps: vec![status],
@@ -201,55 +224,15 @@ impl Sweeps for Service {
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
         let name = request.into_inner().sweep;
         let sweep = sweep_id(&name)?;
-        let (mut driver, live) = (self.driver.clone(), self.live.clone());
-        let follow = move |driver: &Handle, seen: usize| {
-            let (driver, sweep) = (driver.clone(), sweep.clone());
-            async move {
-                let command = |reply| Command::Follow(sweep, seen, reply);
-                driver.ask(command).await.map_err(stopped)
-            }
-        };
-        let known = {
-            let sweep = sweep_id(&name)?;
-            let ask = |reply| Command::Sweep(sweep, Rows::None, reply);
-            driver.ask(ask).await.map_err(stopped)?
-        };
-        if known.is_none() {
-            let cluster = driver.ask(Command::Cluster).await.map_err(stopped)?;
+        let ask = |reply| Command::Sweep(sweep.clone(), Rows::None, reply);
+        if self.driver.ask(ask).await.map_err(stopped)?.is_none() {
+            let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
             return Err(unknown(&name, &cluster));
         }
-        // One snapshot waits at most: a slow reader skips, and blocks nobody.
-        let (sender, snapshots) = mpsc::channel(1);
-        tokio::spawn(async move {
-            // Whoever begins to follow is told of everything that has ended.
-            let mut seen = 0;
-            loop {
-                driver.changes.mark_unchanged();
-                let before = seen;
-                let status = match follow(&driver, seen).await {
-                    Ok(Some((mut status, told))) => {
-                        seen = told;
-                        live.fill(&mut status);
-                        Ok(status)
-                    }
-                    Ok(None) => break,
-                    Err(e) => Err(e),
-                };
-                let last = status.as_ref().map_or(true, |s| s.state.is_terminal());
-                if sender.send(status.map(Into::into)).await.is_err() || last {
-                    break;
-                }
-                if seen.saturating_sub(before) == NEWS {
-                    // There may be more of it.
-                    continue;
-                }
-                tokio::time::sleep(WATCH_PAUSE).await;
-                let changed = driver.changes.changed();
-                // Progress within a task shows even when nothing else moves.
-                let _ = tokio::time::timeout(10 * WATCH_PAUSE, changed).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(snapshots))))
+        let snapshots = follow(self.driver.clone(), self.live.clone(), sweep);
+        let snapshots = ReceiverStream::new(snapshots);
+        let snapshots = snapshots.map(|status| status.map(Into::into).map_err(stopped));
+        Ok(Response::new(Box::pin(snapshots)))
     }
 
     async fn cancel(&self, request: Request<wire::CancelRequest>) -> Answer<wire::CancelReply> {
@@ -360,57 +343,6 @@ impl Sweeps for Service {
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Answer<wire::Explanation> {
         let one = self.one_task(request.into_inner().task).await?;
         Ok(Response::new(one.into()))
-    }
-}
-
-impl Service {
-    /// The one task whose key begins so.
-    async fn one_task(&self, prefix: String) -> Result<Explanation, Status> {
-        let prefix = prefix.to_lowercase();
-        if prefix.len() < 4 {
-            let why = "a task is named by at least four characters of its key";
-            return Err(Status::invalid_argument(why));
-        }
-        let found = self
-            .driver
-            .ask(|reply| Command::Explain(prefix.clone(), reply))
-            .await
-            .map_err(stopped)?;
-        match <[_; 1]>::try_from(found) {
-            Ok([one]) => Ok(one),
-            Err(none) if none.is_empty() => {
-                let why = format!("there is no task whose key begins with `{prefix}` here");
-                Err(Status::not_found(why))
-            }
-            Err(several) => {
-                let tasks = several.iter().map(|e| format!("{} ({})", e.task, e.label));
-                let tasks: Vec<_> = tasks.collect();
-                let why = format!("several tasks begin so: {}", tasks.join(", "));
-                Err(Status::invalid_argument(why))
-            }
-        }
-    }
-
-    /// Does something about a sweep, and answers with what became of it.
-    async fn change(
-        &self,
-        name: &str,
-        event: impl FnOnce(SweepId) -> Event,
-    ) -> Answer<wire::SweepStatus> {
-        let sweep = sweep_id(name)?;
-        let event = event(sweep.clone());
-        let status = self
-            .driver
-            .ask(|reply| Command::Change(sweep, event, reply))
-            .await
-            .map_err(stopped)?;
-        match status {
-            Some(status) => Ok(Response::new(status.into())),
-            None => {
-                let cluster = self.driver.ask(Command::Cluster).await.map_err(stopped)?;
-                Err(unknown(name, &cluster))
-            }
-        }
     }
 }
 

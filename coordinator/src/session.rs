@@ -10,12 +10,14 @@ use tonic::Status;
 use crate::core::Event;
 use crate::driver::{Command, Handle, Stopped};
 use crate::live::{Live, Pace};
+use crate::results::Results;
 
-/// Forwards a worker's messages until its stream ends.
+/// Forwards a worker's messages until its stream ends. It cannot hold more than
+/// `most` attempts.
 pub(crate) async fn receive(
-    driver: &Handle,
-    live: &Live,
+    (driver, live, results): (&Handle, &Live, &Results),
     worker: &WorkerId,
+    most: usize,
     mut inbound: impl Stream<Item = Result<FromWorker, Status>> + Unpin,
 ) -> Result<(), Status> {
     let mut pace = Pace::new(Instant::now());
@@ -34,6 +36,9 @@ pub(crate) async fn receive(
         let event = match message {
             FromWorker::Hello(_) => {
                 return Err(Status::invalid_argument("a session has one hello"));
+            }
+            FromWorker::Heartbeat { holding, .. } if holding.len() > most => {
+                return Err(holds_too_much(holding.len(), most));
             }
             FromWorker::Heartbeat { holding, draining } => Event::Heartbeat {
                 worker,
@@ -58,6 +63,11 @@ pub(crate) async fn receive(
             }
             FromWorker::Commit(attempt, commit) => {
                 live.ended(&worker, attempt);
+                if commit.reused {
+                    let found = results.found(driver.clone(), worker, attempt, commit);
+                    found.await;
+                    continue;
+                }
                 Event::Commit {
                     worker,
                     attempt,
@@ -80,4 +90,10 @@ pub(crate) async fn receive(
 
 pub(crate) fn stopped(stopped: Stopped) -> Status {
     Status::unavailable(stopped.to_string())
+}
+
+pub(crate) fn holds_too_much(held: usize, most: usize) -> Status {
+    Status::invalid_argument(format!(
+        "a worker of this many slots holds {most} attempts at most, not {held}"
+    ))
 }

@@ -49,9 +49,32 @@ pub fn attempt_file(attempt: &AttemptId, name: &str) -> String {
     format!("tasks/{}/{}/{name}", attempt.task, attempt.number)
 }
 
+/// Files that travel with sweeps.
+pub const FILES: &str = "files";
+
 /// A file that travels with sweeps, by the blake3 of its content.
 pub fn travelling_file(blake3: &str) -> String {
-    format!("files/{blake3}")
+    format!("{FILES}/{blake3}")
+}
+
+/// Imported data sets.
+pub const DATA: &str = "data";
+
+pub const DATA_NAMES: &str = "data/names";
+
+pub const DATA_SHARDS: &str = "data/shards";
+
+/// What a data set is; see [`crate::dataset`].
+pub fn dataset_meta(digest: &str) -> String {
+    format!("{DATA}/{digest}/meta.json")
+}
+
+pub fn dataset_shard(blake3: &str) -> String {
+    format!("{DATA_SHARDS}/{blake3}")
+}
+
+pub fn dataset_name(name: &str) -> String {
+    format!("{DATA_NAMES}/{name}.json")
 }
 
 pub fn sweep_file(sweep: &SweepId) -> String {

@@ -3,7 +3,9 @@
 
 pub mod access;
 pub mod artifact;
+pub mod capacity;
 pub mod current;
+pub mod dataset;
 pub mod failure;
 pub mod id;
 pub mod layout;
@@ -15,4 +17,4 @@ pub mod task;
 pub mod wire;
 
 /// Version of the worker protocol. Peers with another number are refused.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::{Capacity, Used};
 use crate::failure::Failure;
 use crate::id::{AttemptId, WorkerId};
 use crate::task::SealedTask;
@@ -18,6 +19,7 @@ pub struct Hello {
     pub device: String,
     /// Whether it runs programs of users.
     pub commands: bool,
+    pub capacity: Capacity,
     /// Every attempt the worker runs, has queued, or has finished without an
     /// acknowledgement.
     pub holding: Vec<AttemptId>,
@@ -54,6 +56,7 @@ pub struct Commit {
     pub manifest: Option<[u8; 32]>,
     /// The store held a result already; nothing was computed.
     pub reused: bool,
+    pub used: Used,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +84,8 @@ pub enum ToWorker {
     Assign {
         attempt: AttemptId,
         task: Arc<SealedTask>,
+        /// Of a slot, in units of [`SLOT`](crate::capacity::SLOT).
+        share: u32,
     },
     /// Stop this attempt without committing it.
     Drop {
@@ -91,6 +96,9 @@ pub enum ToWorker {
     },
     /// A commit or failure was recorded durably, or refused as out of date.
     Ack { attempt: AttemptId, accepted: bool },
+    /// Hand back so many attempts that have not begun, the last ones first:
+    /// another worker is free.
+    TakeBack { most: u32 },
     /// Send the log of an attempt as it grows, or no more.
     Follow { attempt: AttemptId, on: bool },
 }

@@ -85,7 +85,9 @@ fn name(why: Why) -> &'static str {
         Why::Unreferenced => "of tasks that no sweep needs",
         Why::OtherAttempt => "of attempts that did not count",
         Why::Checkpoint => "checkpoints of tasks that are done",
+        Why::File => "files that travelled with sweeps",
         Why::Probe => "left by starts that were killed",
         Why::Coordinator => "signs of life of earlier coordinators",
+        Why::Dataset => "of data sets that no name and no sweep names",
     }
 }

@@ -27,6 +27,12 @@ pub(super) struct WorkerArgs {
     /// Tasks at a time; by default one a GPU, or one a core
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
+    /// Tasks that may share a slot, once it is known how little they use
+    #[arg(long, value_name = "N")]
+    pack: Option<u32>,
+    /// MiB of memory for its tasks; by default all there is
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Threads of each task
@@ -48,6 +54,8 @@ impl WorkerArgs {
     pub(super) fn flags(&self) -> Flags {
         let mut flags = self.join.flags();
         flags.extend(flag("worker.slots", self.slots));
+        flags.extend(flag("worker.pack", self.pack));
+        flags.extend(flag("worker.memory_mib", self.memory));
         flags.extend(self.device.flags());
         flags.extend(flag("worker.threads", self.threads));
         flags.extend(super::allowed(self.allow_commands));
@@ -58,7 +66,10 @@ impl WorkerArgs {
 pub(super) async fn worker(context: &Context, args: &WorkerArgs) -> CliResult {
     let mut signals = Signals::listen()?;
     let ours = &context.settings.worker;
-    let join = client::resolve(&ours.join).await?;
+    let join = tokio::select! {
+        join = client::await_coordinator(&ours.join) => join?,
+        exit = signals.next() => return Ok(exit),
+    };
     let gpus = devices::find(ours.device).or_exit(Exit::Usage)?;
     let (scratch, _lock) = scratch(&ours.scratch).or_exit(Exit::Refused)?;
     let settings = settings(ours, &join, &gpus, scratch, args.idle_exit)?;
@@ -108,10 +119,14 @@ fn settings(
             .or_exit(Exit::Usage)
     };
     let program = own_program().or_exit(Exit::Failed)?;
+    let (memory, largest) = memory(ours.memory_mib, gpus);
     Ok(WorkerSettings {
         join: join.address(),
         token: join.token.clone(),
         slots: ours.slots_here(gpus.len()) as usize,
+        pack: ours.pack as usize,
+        memory,
+        largest,
         gpus: gpus.iter().map(|gpu| gpu.uuid.clone()).collect(),
         threads_per_slot: ours.threads,
         scratch,
@@ -135,6 +150,25 @@ fn settings(
         ),
         ..WorkerSettings::default()
     })
+}
+
+/// Bytes for all tasks, and for one of them.
+fn memory(mib: u64, gpus: &[Gpu]) -> (u64, u64) {
+    let one = gpus.iter().map(|gpu| gpu.bytes).min();
+    let (all, one) = match one {
+        Some(one) => (one.saturating_mul(gpus.len() as u64), one),
+        None => {
+            let all = agent::memory::of_machine();
+            (all, all)
+        }
+    };
+    match mib {
+        0 => (all, one),
+        mib => {
+            let all = mib.saturating_mul(1 << 20);
+            (all, one.min(all))
+        }
+    }
 }
 
 /// The first scratch folder below `root` that no live worker holds. What an

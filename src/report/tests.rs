@@ -1,5 +1,6 @@
 //! Reports of small sweeps in a store in memory.
 
+mod browser;
 mod crowded;
 mod fixture;
 mod hostile;

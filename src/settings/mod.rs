@@ -80,6 +80,12 @@ pub(crate) struct WorkerSettings {
     /// Tasks at a time. 0: one a GPU, or one for each core that `threads`
     /// leaves.
     pub(crate) slots: u32,
+    /// Tasks that may share a slot, where earlier ones of their kind used only
+    /// a part of its cores.
+    pub(crate) pack: u32,
+    /// MiB of memory for all its tasks; what would need more waits. 0: what
+    /// this machine, or its GPUs, have.
+    pub(crate) memory_mib: u64,
     /// Where tasks are computed: `auto`, `cpu` or `cuda`.
     pub(crate) device: DeviceChoice,
     /// Threads of each slot.
@@ -139,6 +145,8 @@ impl Default for WorkerSettings {
             join_file: PathBuf::new(),
             token_file: PathBuf::new(),
             slots: 0,
+            pack: 1,
+            memory_mib: 0,
             device: DeviceChoice::Auto,
             threads: 1,
             // Each user of a machine has a folder of their own.

@@ -288,6 +288,13 @@ impl Site {
     }
 }
 
+/// Resident memory of a process in KiB.
+pub(crate) fn resident(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Sends a signal to a process; whether there was one.
 pub(crate) fn send_signal(id: u32, signal: &str) -> bool {
     let kill = Command::new("kill")

@@ -104,7 +104,8 @@ fn every_ending_has_its_class_and_nothing_leads_outside() {
         ("done", "done", None, 1, ""),
         ("again", "done", Some("transient_io"), 2, "code 75"),
         ("never", "failed", Some("config"), 1, "last words of never"),
-        ("memory", "failed", Some("out_of_memory"), 3, "code 79"),
+        // As often as it takes to give it all the memory there is.
+        ("memory", "failed", Some("out_of_memory"), 0, "code 79"),
         ("interrupted", "done", Some("preempted"), 2, "code 80"),
         ("killed", "done", Some("lost"), 2, "SIGKILL"),
         ("fault", "failed", Some("bug"), 1, "SIGSEGV"),
@@ -126,7 +127,8 @@ fn every_ending_has_its_class_and_nothing_leads_outside() {
     ] {
         let row = row(&outcome, how);
         assert_eq!(row["state"], state, "{how}: {row:#}");
-        assert_eq!(row["attempt"], attempts, "{how}: {row:#}");
+        let attempt = row["attempt"].as_u64().unwrap();
+        assert!(attempts == 0 || attempts == attempt, "{how}: {row:#}");
         let failure = &row["failure"];
         assert_eq!(failure["class"].as_str(), class, "{how}: {row:#}");
         let cause = failure["cause"].as_str().unwrap_or_default();

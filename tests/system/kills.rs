@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{SHORT, Site, quickstart, sleepers};
+use crate::support::random::count;
+use crate::support::{SHORT, Site, makers, quickstart, sleepers};
 
 fn attempts(status: &Value) -> Vec<u64> {
     let rows = status["rows"].as_array().unwrap();
@@ -124,4 +125,31 @@ pub(super) fn values(site: &Site) -> Vec<String> {
         row.to_owned()
     });
     rows.collect()
+}
+
+/// What ends meanwhile is kept and delivered. `ABLATE_AWAY_SECONDS` says for
+/// how long the coordinator is away.
+#[test]
+#[ignore = "half an hour, unless ABLATE_AWAY_SECONDS says less"]
+fn a_coordinator_that_is_away_for_long() {
+    let away = count("ABLATE_AWAY_SECONDS", 1800);
+    let site = Site::new();
+    let coordinator = site.coordinator("127.0.0.1:0");
+    let join = coordinator.address.clone();
+    let _a = site.worker(&join, "a");
+    let _b = site.worker(&join, "b");
+    // One ends shortly before it is back; the others take turns beside it.
+    let long = away.saturating_mul(1000) * 5 / 6;
+    site.submit(&join, "long", &makers("long", 100..101, long));
+    site.wait_for(&join, "long", |s| s["running"] == 1);
+    site.submit(&join, "short", &makers("short", 0..40, 1500));
+    site.wait_for(&join, "short", |s| s["done"].as_u64() >= Some(3));
+    coordinator.process.kill();
+    std::thread::sleep(Duration::from_secs(away));
+    let _coordinator = site.coordinator(&join);
+    for (sweep, tasks) in [("long", 1), ("short", 40)] {
+        let status = site.wait_for(&join, sweep, |s| s["state"] == "done");
+        assert_eq!(attempts(&status), vec![1; tasks], "a task was done again");
+        site.check_done(&status);
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::support::{PATIENCE, Site};
+use crate::support::{PATIENCE, Site, resident};
 
 /// Connections at a time.
 const CROWD: usize = 500;
@@ -24,19 +25,53 @@ fn crowd(site: &Site, address: &str, says: &[u8], join: &str) -> Duration {
             stream
         })
         .collect();
-    let mut status = site.command(&["status"]);
-    let status = status.env("ABLATE_JOIN", join).output().unwrap();
-    let stderr = String::from_utf8_lossy(&status.stderr);
-    assert!(status.status.success(), "a good client: {stderr}");
-    for stream in &mut silent {
-        let mut rest = Vec::new();
-        // Closed or reset; the end is what counts.
-        if let Err(e) = stream.read_to_end(&mut rest) {
-            assert_ne!(e.kind(), std::io::ErrorKind::WouldBlock, "it stays open");
+    let open = AtomicBool::new(true);
+    let times = std::thread::scope(|scope| {
+        let others = scope.spawn(|| served(site, join, || open.load(Ordering::Relaxed)));
+        for stream in &mut silent {
+            let mut rest = Vec::new();
+            // Closed or reset; the end is what counts.
+            if let Err(e) = stream.read_to_end(&mut rest) {
+                assert_ne!(e.kind(), std::io::ErrorKind::WouldBlock, "it stays open");
+            }
+            let _ = stream.shutdown(Shutdown::Both);
         }
-        let _ = stream.shutdown(Shutdown::Both);
+        open.store(false, Ordering::Relaxed);
+        others.join().unwrap()
+    });
+    let lasted = begun.elapsed();
+    let mut left = times.len();
+    let quiet = served(site, join, || {
+        left = left.saturating_sub(1);
+        left > 0
+    });
+    let p99 = |times: &[Duration]| times[(times.len() - 1) * 99 / 100];
+    eprintln!(
+        "`ablate status`, {} times meanwhile: p99 {:?}; as often without them: {:?}",
+        times.len(),
+        p99(&times),
+        p99(&quiet)
+    );
+    lasted
+}
+
+/// How long `ablate status` takes, again and again, at least once; the
+/// shortest first.
+fn served(site: &Site, join: &str, mut more: impl FnMut() -> bool) -> Vec<Duration> {
+    let mut times = Vec::new();
+    loop {
+        let begun = Instant::now();
+        let mut status = site.command(&["status"]);
+        let status = status.env("ABLATE_JOIN", join).output().unwrap();
+        let stderr = String::from_utf8_lossy(&status.stderr);
+        assert!(status.status.success(), "a good client: {stderr}");
+        times.push(begun.elapsed());
+        if !more() {
+            break;
+        }
     }
-    begun.elapsed()
+    times.sort_unstable();
+    times
 }
 
 #[test]
@@ -177,11 +212,4 @@ fn request(address: &str, token: Option<&str>) -> tonic::codegen::http::Request<
         None => request,
     };
     request.body(()).unwrap()
-}
-
-/// In KiB.
-fn resident(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,5 +1,6 @@
 //! Facts become state. The only place that changes what must survive.
 
+use ablate_proto::capacity::{Grant, Used};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::message::ToWorker;
@@ -18,13 +19,18 @@ impl Core {
             Fact::SweepReleased(sweep) => self.apply_release(sweep),
             Fact::SweepRetried { sweep, class } => self.apply_retry(sweep, *class),
             Fact::SweepPrioritised { sweep, priority } => self.apply_priority(sweep, *priority),
-            Fact::AttemptStarted { attempt, worker } => self.apply_start(now, *attempt, worker),
+            Fact::AttemptStarted {
+                attempt,
+                worker,
+                grant,
+            } => self.apply_start(now, *attempt, worker, *grant),
             Fact::TaskCommitted {
                 attempt,
                 seconds,
                 reused,
+                used,
                 manifest: _,
-            } => self.apply_commit(*attempt, *seconds, *reused),
+            } => self.apply_commit(*attempt, *seconds, *reused, *used),
             Fact::AttemptFailed { attempt, failure } => self.apply_failure(now, *attempt, failure),
             Fact::SavedSweep(sweep) => self.apply_saved_sweep(sweep),
             Fact::SavedTasks(tasks) => {
@@ -38,7 +44,7 @@ impl Core {
         }
     }
 
-    fn apply_start(&mut self, now: Now, attempt: AttemptId, worker: &WorkerId) {
+    fn apply_start(&mut self, now: Now, attempt: AttemptId, worker: &WorkerId, grant: Grant) {
         let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
@@ -48,6 +54,7 @@ impl Core {
             worker: worker.clone(),
             attempt: attempt.number,
             since: now,
+            grant,
             step: 0,
             total: 0,
             charged: policy::weight(self.durations.typical(entry.class)),
@@ -55,10 +62,10 @@ impl Core {
         self.set_state(ix, State::Leased(Box::new(lease)));
         let deadline = now + self.settings.lease;
         self.workers.enter(worker, deadline);
-        self.workers.change(worker, |w| w.held.insert(attempt));
+        self.workers.change(worker, |w| w.take(attempt, grant));
     }
 
-    fn apply_commit(&mut self, attempt: AttemptId, seconds: f64, reused: bool) {
+    fn apply_commit(&mut self, attempt: AttemptId, seconds: f64, reused: bool, used: Used) {
         let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
@@ -80,6 +87,7 @@ impl Core {
             self.parent_done(child);
         }
         self.since_ranked += 1;
+        self.peaks.observe(class, used);
         if !reused && self.durations.observe(class, work, seconds) {
             self.ranks_are_stale = true;
         }
@@ -109,15 +117,21 @@ impl Core {
         let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
+        let grant = self.tasks[ix].grant();
+        if failure.class == FailureClass::OutOfMemory && self.raise(ix, failure) {
+            return self.set_state(ix, State::Ready);
+        }
         let trouble = self.tasks[ix].trouble();
         let count = trouble.failures.entry(failure.class).or_insert(0);
         *count += 1;
         let count = *count;
         trouble.last = Some(failure.clone());
-        let again = failure
-            .class
-            .attempts_allowed()
-            .is_none_or(|allowed| count < allowed);
+        let alone = failure.class == FailureClass::OutOfMemory && grant.whole;
+        let again = !alone
+            && failure
+                .class
+                .attempts_allowed()
+                .is_none_or(|allowed| count < allowed);
         let state = match failure.class {
             FailureClass::Cancelled => State::Cancelled,
             FailureClass::TransientIo if again => State::Delayed {
@@ -135,6 +149,21 @@ impl Core {
         if given_up {
             self.cancel_descendants(ix);
         }
+    }
+
+    /// A task ran out of the memory that it was given: it needs twice as much,
+    /// and it was no try. False if it had all that there is, or if nobody
+    /// knows how much it had.
+    fn raise(&mut self, ix: TaskIx, failure: &Failure) -> bool {
+        let grant = self.tasks[ix].grant();
+        if grant.whole || grant.memory == 0 {
+            return false;
+        }
+        let trouble = self.tasks[ix].trouble();
+        let more = u8::try_from(grant.memory.ilog2() + 1).unwrap_or(u8::MAX);
+        trouble.raised = trouble.raised.max(more);
+        trouble.last = Some(failure.clone());
+        true
     }
 
     /// What needs a result that will never be there cannot run.
@@ -189,8 +218,7 @@ impl Core {
                     task: entry.task.key,
                     number: lease.attempt,
                 };
-                self.workers
-                    .change(&lease.worker, |w| w.held.remove(&attempt));
+                self.workers.change(&lease.worker, |w| w.release(&attempt));
             }
             State::Waiting { .. }
             | State::Ready

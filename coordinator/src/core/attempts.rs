@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use ablate_proto::capacity::{Grant, Used, readable};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, Progress, ToWorker};
 
 use super::crew::{Aside, Silence};
-use super::tables::State;
+use super::tables::{State, TaskEntry};
 use super::{Core, Effect, Fact, Now};
 
 /// So many attempts that fail one after the other, at so many tasks, speak
 /// against their worker.
 const FAILS_EVERYTHING: [usize; 2] = [5, 3];
+/// Of those, kept in mind.
+const FAILURES: usize = 64;
 /// How long such a worker gets nothing.
 const SET_ASIDE: Now = Now::from_secs(60);
 
@@ -30,6 +33,8 @@ impl Core {
             worker.device = hello.device;
             worker.slots = hello.slots;
             worker.commands = hello.commands;
+            worker.capacity = hello.capacity;
+            worker.asked_back = 0;
             worker.draining = false;
             worker.deadline = deadline;
             worker.silence = Silence::None;
@@ -48,8 +53,9 @@ impl Core {
         let held = self.workers.get(&id).map(|worker| &worker.held);
         let forgotten: Vec<AttemptId> = held
             .into_iter()
-            .flat_map(|held| held.difference(&holding))
+            .flat_map(|held| held.keys())
             .copied()
+            .filter(|attempt| !holding.contains(attempt))
             .filter(|_| !planted!(AssignmentLost))
             .collect();
         for attempt in forgotten {
@@ -72,6 +78,7 @@ impl Core {
             }
             worker.answered = true;
             worker.draining |= draining;
+            worker.asked_back = 0;
         });
         if renewed.is_none() {
             return;
@@ -121,6 +128,11 @@ impl Core {
     pub(super) fn commit(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, commit: &Commit) {
         let entry = self.tasks.get(&attempt.task);
         let accepted = if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
+            let most = self.workers.get(id).map_or(0, |w| w.capacity.memory);
+            let used = Used {
+                memory: commit.used.memory.min(most),
+                ..commit.used
+            };
             self.record(
                 now,
                 Fact::TaskCommitted {
@@ -128,6 +140,7 @@ impl Core {
                     seconds: commit.seconds,
                     manifest: commit.manifest,
                     reused: commit.reused,
+                    used,
                 },
             );
             self.workers.change(id, |worker| worker.failed.clear());
@@ -152,8 +165,17 @@ impl Core {
         }
         if accepted {
             let class = failure.class;
+            let grant = entry.map(TaskEntry::grant).unwrap_or_default();
+            let memory = class == FailureClass::OutOfMemory && grant.memory > 0;
+            let failure = match memory {
+                true => with_memory(&failure, id, grant),
+                false => failure,
+            };
             self.record(now, Fact::AttemptFailed { attempt, failure });
-            self.blame(now, id, attempt.task, class);
+            // It was given too little.
+            if !memory || grant.whole {
+                self.blame(now, id, attempt.task, class);
+            }
             self.hold_if_hopeless(now, attempt.task);
         } else {
             self.refusals.stale += 1;
@@ -176,6 +198,8 @@ impl Core {
         let until = now + SET_ASIDE;
         let hopeless = self.workers.change(id, |worker| {
             worker.failed.push(task);
+            let excess = worker.failed.len().saturating_sub(FAILURES);
+            worker.failed.drain(..excess);
             let tasks = worker.failed.iter().collect::<BTreeSet<_>>().len();
             let [attempts_most, tasks_most] = FAILS_EVERYTHING;
             let all = worker.failed.len() >= attempts_most && tasks >= tasks_most;
@@ -255,6 +279,10 @@ impl Core {
         {
             self.set_state(ix, State::Ready);
         }
+        // After a pause, what is said of the time before it is not read yet.
+        if pause <= self.settings.heartbeat {
+            self.take_back(now);
+        }
     }
 
     fn expire(&mut self, now: Now, id: &WorkerId) {
@@ -267,7 +295,7 @@ impl Core {
             "lost its connection and did not come back in time"
         };
         let gone = worker.session.is_none();
-        for attempt in worker.held.clone() {
+        for attempt in worker.held.keys().copied().collect::<Vec<_>>() {
             let cause = format!("worker {id} {silence}");
             let failure = Failure::new(FailureClass::Lost, cause);
             self.record(now, Fact::AttemptFailed { attempt, failure });
@@ -277,4 +305,18 @@ impl Core {
             self.workers.remove(id);
         }
     }
+}
+
+/// How much memory it had.
+fn with_memory(failure: &Failure, worker: &WorkerId, grant: Grant) -> Failure {
+    let memory = readable(grant.memory);
+    let had = if grant.whole {
+        format!(
+            "it had all the memory of {worker} ({memory}) to itself: it needs a smaller batch or \
+             model, or a worker with more"
+        )
+    } else {
+        format!("it was expected to need {memory} at most, and is given more")
+    };
+    Failure::new(failure.class, format!("{had}; {}", failure.cause))
 }

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ablate_proto::capacity::{Capacity, Grant};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 
 use super::Now;
+use super::packing::Need;
 
 /// Why a worker is set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +30,21 @@ pub(super) struct Worker {
     pub(super) slots: u32,
     /// Whether it runs programs of users.
     pub(super) commands: bool,
+    pub(super) capacity: Capacity,
     pub(super) draining: bool,
     /// Gets nothing new: by a person's wish, or after failing everything.
     pub(super) aside: Option<Aside>,
     /// What failed on it since the last that did not.
     pub(super) failed: Vec<TaskKey>,
-    pub(super) held: BTreeSet<AttemptId>,
+    /// What it holds, and what each may take; changed by [`Worker::take`] and
+    /// [`Worker::release`].
+    pub(super) held: BTreeMap<AttemptId, Grant>,
+    /// Of slots, in their unit, that it holds.
+    pub(super) shares: u64,
+    /// How many of what it holds may take so many bytes.
+    pub(super) memories: BTreeMap<u64, u32>,
+    /// Attempts that it was asked to hand back, since its last heartbeat.
+    pub(super) asked_back: usize,
     /// Its leases end then, unless it renews.
     pub(super) deadline: Now,
     /// What the time has already done about its silence.
@@ -51,7 +62,7 @@ pub(super) enum Silence {
 }
 
 /// Held tasks a slot, in this unit.
-const FULL: u64 = 1 << 20;
+pub(super) const FULL: u64 = 1 << 20;
 
 impl Worker {
     /// A worker known only by the leases it holds.
@@ -63,10 +74,14 @@ impl Worker {
             device: String::new(),
             slots: 0,
             commands: false,
+            capacity: Capacity::default(),
             draining: false,
             aside: None,
             failed: Vec::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
+            shares: 0,
+            memories: BTreeMap::new(),
+            asked_back: 0,
             deadline,
             silence: Silence::None,
         }
@@ -76,9 +91,24 @@ impl Worker {
         self.session.is_some() && !self.draining && self.aside.is_none()
     }
 
-    /// How much it holds, by its slots.
-    fn load(&self) -> u64 {
-        FULL * self.held.len() as u64 / u64::from(self.slots.max(1))
+    pub(super) fn take(&mut self, attempt: AttemptId, grant: Grant) {
+        self.release(&attempt);
+        self.held.insert(attempt, grant);
+        self.shares += u64::from(grant.share);
+        *self.memories.entry(grant.memory).or_default() += 1;
+    }
+
+    pub(super) fn release(&mut self, attempt: &AttemptId) {
+        let Some(grant) = self.held.remove(attempt) else {
+            return;
+        };
+        self.shares -= u64::from(grant.share);
+        if let Some(count) = self.memories.get_mut(&grant.memory) {
+            *count -= 1;
+            if *count == 0 {
+                self.memories.remove(&grant.memory);
+            }
+        }
     }
 }
 
@@ -192,29 +222,72 @@ impl Crew {
         self.loads.iter().any(|(_, other)| other != id)
     }
 
-    /// Whether anybody could take a task of which `queue` may wait behind
-    /// each slot.
-    pub(super) fn has_room(&self, now: Now, queue: usize, command: bool) -> bool {
-        self.with_room(now, queue, command).next().is_some()
+    /// What the least loaded worker that takes tasks holds, a slot.
+    pub(super) fn least_held(&self) -> Option<u64> {
+        self.loads.first().map(|(load, _)| load / FULL)
     }
 
-    fn with_room(
-        &self,
+    /// The least loaded workers with a slot for such a task, the least loaded
+    /// first, but for those that are kept for other tasks.
+    pub(super) fn with_slot<'a>(
+        &'a self,
         now: Now,
-        queue: usize,
-        command: bool,
-    ) -> impl Iterator<Item = (u64, &WorkerId)> {
-        let takers = if command { &self.bold } else { &self.loads };
-        let least = takers.iter().map(|(load, id)| (*load, id));
+        need: &'a Need,
+        kept: &'a BTreeSet<WorkerId>,
+    ) -> impl Iterator<Item = (u64, &'a WorkerId, &'a Worker)> {
+        let takers = if need.command {
+            &self.bold
+        } else {
+            &self.loads
+        };
+        let least = takers.iter();
         least
-            .take_while(move |(load, _)| *load < FULL * (1 + queue as u64))
+            .take_while(move |(load, _)| *load < FULL * (1 + need.queue as u64))
+            .filter_map(|(load, id)| Some((*load, id, self.rows.get(id)?)))
             // Between two ticks, one may have become late.
-            .filter(move |(_, id)| self.is_heard(now, id))
+            .filter(move |(_, id, worker)| {
+                self.is_heard(now, worker) && worker.has_slot(need) && !kept.contains(*id)
+            })
     }
 
-    fn is_heard(&self, now: Now, id: &WorkerId) -> bool {
-        let worker = self.rows.get(id);
-        worker.is_some_and(|w| w.deadline > now + self.margin)
+    fn is_heard(&self, now: Now, worker: &Worker) -> bool {
+        worker.deadline > now + self.margin
+    }
+
+    /// Whole slots that are free, of those that take tasks; of those that run
+    /// programs of users, if only they count.
+    pub(super) fn free_slots(&self, command: bool) -> usize {
+        let takers = if command { &self.bold } else { &self.loads };
+        let free = takers.iter().take_while(|(load, _)| *load < FULL);
+        let slot = u64::from(ablate_proto::capacity::SLOT);
+        let free = free.filter_map(|(_, id)| {
+            let worker = self.rows.get(id)?;
+            usize::try_from((u64::from(worker.slots) * slot).saturating_sub(worker.shares) / slot)
+                .ok()
+        });
+        free.sum()
+    }
+
+    /// The most memory that any worker has for one such task.
+    pub(super) fn largest(&self, need: &Need) -> u64 {
+        let takers = self.rows.values().filter(|w| w.takes_tasks());
+        let takers = takers.filter(|w| w.commands || !need.command);
+        takers.map(|w| w.capacity.largest).max().unwrap_or(0)
+    }
+
+    /// The worker that is kept free for a task whose memory nobody has now:
+    /// of those that have enough, or the most, the one with most of it free.
+    pub(super) fn to_keep(&self, need: &Need, kept: &BTreeSet<WorkerId>) -> Option<WorkerId> {
+        let enough = need.memory.unwrap_or(0).min(self.largest(need));
+        let takers = self.rows.iter().filter(|(id, worker)| {
+            worker.place().is_some()
+                && (worker.commands || !need.command)
+                && worker.capacity.largest >= enough
+                && !kept.contains(*id)
+        });
+        let free = |w: &Worker| w.capacity.memory.saturating_sub(w.taken_with(0));
+        let most = takers.max_by_key(|(id, worker)| (free(worker), std::cmp::Reverse(*id)));
+        most.map(|(id, _)| id.clone())
     }
 
     /// The worker for a task: one on which it has not failed, with a free
@@ -225,39 +298,47 @@ impl Crew {
     pub(super) fn pick(
         &self,
         now: Now,
-        (queue, command): (usize, bool),
+        need: &Need,
+        kept: &BTreeSet<WorkerId>,
         homes: &[&WorkerId],
         avoid: Option<&BTreeSet<WorkerId>>,
-    ) -> Option<WorkerId> {
+    ) -> Option<(WorkerId, Grant)> {
         let avoided = |id: &WorkerId| avoid.is_some_and(|avoid| avoid.contains(id));
         let fit = |load: u64, id: &WorkerId| -> Fit {
             let inputs = homes.iter().filter(|home| **home == id).count();
             (!avoided(id), load < FULL, inputs, std::cmp::Reverse(load))
         };
-        let mut best: Option<(Fit, &WorkerId)> = None;
-        let mut offer = |load: u64, id| {
+        let grant = |worker: &Worker| worker.grant(need, || self.largest(need));
+        let mut best: Option<(Fit, &WorkerId, Grant)> = None;
+        let mut offer = |load: u64, id, grant| {
             let fit = fit(load, id);
-            if best.is_none_or(|(other, _)| fit > other) {
-                best = Some((fit, id));
+            if best.is_none_or(|(other, ..)| fit > other) {
+                best = Some((fit, id, grant));
             }
         };
-        let mut room = self.with_room(now, queue, command);
         // The least loaded, and the least loaded that is not avoided.
-        for (load, id) in room.by_ref() {
-            offer(load, id);
+        for (load, id, worker) in self.with_slot(now, need, kept) {
+            let Some(grant) = grant(worker) else {
+                continue;
+            };
+            offer(load, id, grant);
             if !avoided(id) {
                 break;
             }
         }
-        for id in homes {
-            let worker = self.rows.get(*id).filter(|w| w.commands || !command);
-            let load = worker.and_then(Worker::place);
-            let fits = |load: &u64| *load < FULL * (1 + queue as u64) && self.is_heard(now, id);
-            if let Some(load) = load.filter(fits) {
-                offer(load, id);
+        for id in homes.iter().filter(|id| !kept.contains(**id)) {
+            let worker = self.rows.get(*id);
+            let fits = |w: &&Worker| {
+                (w.commands || !need.command) && w.has_slot(need) && self.is_heard(now, w)
+            };
+            if let Some(worker) = worker.filter(fits)
+                && let Some(load) = worker.place()
+                && let Some(grant) = grant(worker)
+            {
+                offer(load, id, grant);
             }
         }
-        best.map(|(_, id)| id.clone())
+        best.map(|(_, id, grant)| (id.clone(), grant))
     }
 }
 

@@ -1,36 +1,50 @@
 //! Ready tasks meet free slots.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ablate_proto::capacity::{Grant, SLOT};
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::message::ToWorker;
 
-use super::queue::Place;
+use super::packing::Need;
+use super::queue::{Kin, Place};
 use super::tables::{State, SweepIx, TaskIx};
 use super::{Core, Effect, Fact, Now};
-use crate::policy::{self, Class};
+use crate::policy;
+
+/// Tasks of a slot that last for a while: only short ones queue like this.
+const STOCK: u64 = 8;
 
 impl Core {
     /// Gives out ready tasks while anybody has room: those of the sweep whose
     /// turn it is, the longest chain first.
+    ///
+    /// If a worker has a slot for a task but nobody the memory, a worker gets
+    /// nothing else until it has: small tasks would keep large ones waiting
+    /// for ever.
     pub(super) fn dispatch(&mut self, now: Now) {
         let tasks = self.tasks.len();
         // What it costs is shared out among the commits in between.
         if self.ranks_are_stale && (tasks < 20_000 || self.since_ranked > tasks / 16) {
             self.rank_all();
         }
+        let mut kept: BTreeSet<WorkerId> = BTreeSet::new();
+        let mut wait: BTreeSet<Kin> = BTreeSet::new();
         while !self.queue.is_empty() {
-            let takes = |class: Class| {
-                let command = class.kind.is_open();
-                self.workers.has_room(now, self.prefetch(class), command)
+            let takes = |kin: Kin| {
+                let need = self.need(kin);
+                !wait.contains(&kin) && self.workers.with_slot(now, &need, &kept).next().is_some()
             };
             let Some((turn, _, ix)) = self.queue.next(takes) else {
                 break;
             };
             let entry = &self.tasks[ix];
-            let Some(worker) = self.pick_worker(now, ix) else {
-                break;
+            let Some((worker, grant)) = self.pick_worker(now, ix, &kept) else {
+                let kin = entry.kin();
+                kept.extend(self.workers.to_keep(&self.need(kin), &kept));
+                wait.insert(kin);
+                continue;
             };
             let attempt = AttemptId {
                 task: entry.task.key,
@@ -42,6 +56,7 @@ impl Core {
                 Fact::AttemptStarted {
                     attempt,
                     worker: worker.clone(),
+                    grant,
                 },
             );
             self.send_assignment(&worker, attempt);
@@ -50,26 +65,46 @@ impl Core {
 
     pub(super) fn send_assignment(&mut self, worker: &WorkerId, attempt: AttemptId) {
         if let Some(entry) = self.tasks.get(&attempt.task) {
+            let lease = entry.lease_of(worker, attempt);
             let assign = ToWorker::Assign {
                 attempt,
                 task: entry.task.clone(),
+                share: lease.map_or(SLOT, |lease| lease.grant.share),
             };
             self.effects.push(Effect::Send(worker.clone(), assign));
         }
     }
 
-    fn prefetch(&self, class: Class) -> usize {
-        policy::prefetch(self.durations.typical(class))
+    pub(super) fn need(&self, kin: Kin) -> Need {
+        let expected = self.peaks.expected(kin.class);
+        let raised = (kin.raised > 0).then(|| 1 << kin.raised.min(63));
+        Need {
+            queue: policy::prefetch(self.durations.typical(kin.class)),
+            command: kin.class.kind.is_open(),
+            memory: expected.map(|(memory, _)| memory).max(raised),
+            cores: expected.map(|(_, cores)| cores),
+        }
     }
 
-    fn pick_worker(&self, now: Now, ix: TaskIx) -> Option<WorkerId> {
+    /// Whether every worker that takes tasks has so many that it does not wait
+    /// for the next.
+    pub(crate) fn is_stocked(&self) -> bool {
+        self.workers.least_held() >= Some(STOCK)
+    }
+
+    fn pick_worker(
+        &self,
+        now: Now,
+        ix: TaskIx,
+        kept: &BTreeSet<WorkerId>,
+    ) -> Option<(WorkerId, Grant)> {
         let entry = &self.tasks[ix];
         let inputs = entry.task.inputs.iter();
         let homes = inputs.filter_map(|i| self.tasks.get(&i.task)?.home.as_ref());
         let homes: Vec<&WorkerId> = homes.collect();
         let avoid = entry.trouble.as_ref().map(|trouble| &trouble.failed_on);
-        let room = (self.prefetch(entry.class), entry.class.kind.is_open());
-        self.workers.pick(now, room, &homes, avoid)
+        let need = self.need(entry.kin());
+        self.workers.pick(now, &need, kept, &homes, avoid)
     }
 
     fn place(&self, ix: TaskIx) -> Place {
@@ -83,12 +118,12 @@ impl Core {
         if entry.state != State::Ready || self.queue_is_off {
             return;
         }
-        let (class, place) = (entry.class, self.place(ix));
+        let (kin, place) = (entry.kin(), self.place(ix));
         for claim in entry.claims.clone() {
             if claim.wants && self.sweeps[claim.sweep].held.is_none() {
                 self.arrive(claim.sweep);
                 let turn = self.sweeps[claim.sweep].turn();
-                self.queue.insert(class, claim.sweep, turn, place);
+                self.queue.insert(kin, claim.sweep, turn, place);
             }
         }
     }
@@ -102,7 +137,7 @@ impl Core {
         }
         let place = self.place(ix);
         for sweep in entry.in_sweeps() {
-            self.queue.remove(entry.class, sweep, place);
+            self.queue.remove(entry.kin(), sweep, place);
         }
     }
 
@@ -120,18 +155,18 @@ impl Core {
         if self.queue_is_off || self.sweeps[at].held.is_some() {
             return;
         }
-        let mut places: BTreeMap<Class, Vec<Place>> = BTreeMap::new();
+        let mut places: BTreeMap<Kin, Vec<Place>> = BTreeMap::new();
         for ix in &self.sweeps[at].tasks {
             let entry = &self.tasks[*ix];
             if entry.state == State::Ready && entry.wanted_by().any(|sweep| sweep == at) {
-                let of = places.entry(entry.class).or_default();
+                let of = places.entry(entry.kin()).or_default();
                 of.push((Reverse(entry.rank), *ix));
             }
         }
-        for (class, places) in places {
+        for (kin, places) in places {
             self.arrive(at);
             let turn = self.sweeps[at].turn();
-            self.queue.extend(class, at, turn, places);
+            self.queue.extend(kin, at, turn, places);
         }
     }
 

@@ -1,13 +1,18 @@
 //! Why a task is where it is, in sentences.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
+use ablate_proto::capacity::readable;
 use ablate_proto::id::TaskKey;
 use ablate_proto::status::Explanation;
 
 use super::crew::{Aside, Worker};
-use super::tables::{State, TaskIx};
+use super::tables::{State, TaskEntry, TaskIx};
 use super::{Core, Now};
+
+/// Workers named in one sentence.
+const LISTED: usize = 8;
 
 impl Core {
     /// The tasks whose keys begin so, at most `most` of them.
@@ -97,6 +102,9 @@ impl Core {
         if entry.class.kind.is_open() && !connected.clone().any(|w| w.commands) {
             return "no worker allows commands: start one with --allow-commands".to_owned();
         }
+        if let Some(why) = self.waits_for_memory(now, entry) {
+            return why;
+        }
         let aside = self.workers.iter().filter_map(|(id, worker)| {
             let why = worker.aside_because(now)?;
             Some(format!("{id} ({why})"))
@@ -111,6 +119,51 @@ impl Core {
             sentence += &format!("; set aside: {}", aside.join(", "));
         }
         sentence
+    }
+}
+
+impl Core {
+    /// If slots are free, but not the memory.
+    fn waits_for_memory(&self, now: Now, entry: &TaskEntry) -> Option<String> {
+        let kin = entry.kin();
+        let (need, kept) = (self.need(kin), BTreeSet::new());
+        let mut refuse = Vec::new();
+        for (_, id, worker) in self.workers.with_slot(now, &need, &kept) {
+            if worker
+                .grant(&need, || self.workers.largest(&need))
+                .is_some()
+            {
+                let sentence =
+                    "a worker is kept free for a task before it, which needs more memory";
+                return (!refuse.is_empty()).then(|| sentence.to_owned());
+            }
+            let all = worker.capacity.memory;
+            let free = all.saturating_sub(worker.taken_with(0));
+            refuse.push(format!(
+                "{id} has {} of {} free",
+                readable(free),
+                readable(all)
+            ));
+        }
+        if refuse.is_empty() {
+            return None;
+        }
+        let needs = need.memory.map_or_else(
+            || "nothing is known of tasks of its kind yet".to_owned(),
+            |bytes| {
+                let learned = if kin.raised > 0 {
+                    "it ran out of less"
+                } else {
+                    "as tasks of its kind did"
+                };
+                format!("it needs about {} ({learned})", readable(bytes))
+            },
+        );
+        refuse.truncate(LISTED);
+        Some(format!(
+            "it waits for memory, because {needs}, and {}",
+            refuse.join(", ")
+        ))
     }
 }
 

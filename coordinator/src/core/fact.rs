@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ablate_proto::capacity::{Grant, Used};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::status::Hold;
@@ -70,6 +71,8 @@ pub enum Fact {
     AttemptStarted {
         attempt: AttemptId,
         worker: WorkerId,
+        #[serde(default)]
+        grant: Grant,
     },
     /// The result counts. Durable before the worker hears of it.
     TaskCommitted {
@@ -79,6 +82,8 @@ pub enum Fact {
         manifest: Option<[u8; 32]>,
         #[serde(default)]
         reused: bool,
+        #[serde(default)]
+        used: Used,
     },
     /// An attempt ended without a result.
     AttemptFailed {

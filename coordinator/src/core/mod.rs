@@ -13,12 +13,14 @@ mod dispatch;
 mod explain;
 mod fact;
 mod holds;
+mod packing;
 mod queue;
 pub mod saved;
 mod settings;
 mod sweep_rows;
 mod sweeps;
 mod tables;
+mod tail;
 mod view;
 
 use std::collections::BTreeSet;
@@ -33,7 +35,7 @@ pub use fact::{Fact, Submission};
 pub use settings::CoreSettings;
 pub use view::{NEWS, Rows};
 
-use crate::policy::{Durations, Service};
+use crate::policy::{Durations, Peaks, Service};
 use crew::Crew;
 use queue::Queue;
 use sweep_rows::Sweeps;
@@ -133,6 +135,8 @@ pub struct Core {
     /// Sweeps that may have ended.
     ending: Vec<SweepIx>,
     durations: Durations,
+    /// Memory and cores that tasks were seen to use.
+    peaks: Peaks,
     /// An estimate has moved since tasks were ranked.
     ranks_are_stale: bool,
     /// Commits since then.
@@ -158,6 +162,7 @@ impl Core {
             aside: BTreeSet::new(),
             ending: Vec::new(),
             durations: Durations::default(),
+            peaks: Peaks::default(),
             ranks_are_stale: false,
             since_ranked: 0,
             submissions: 0,

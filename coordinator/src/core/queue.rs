@@ -1,7 +1,7 @@
-//! Ready tasks: a lane for each class, in it the sweeps that have tasks of
-//! the class, each with the most urgent task first.
+//! Ready tasks: a lane for each kin, in it the sweeps that have tasks of
+//! it, each with the most urgent task first.
 //!
-//! Whether there is a worker depends on the class alone, so what nobody can
+//! Whether there is a worker depends on the kin alone, so what nobody can
 //! take now keeps nothing else waiting; whose turn it is depends on the sweep.
 
 use std::cmp::Reverse;
@@ -10,16 +10,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::tables::{SweepIx, TaskIx};
 use crate::policy::{Class, Turn};
 
-/// A task among those of its sweep and class: longest chain first, then as
+/// Tasks that the same workers can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Kin {
+    pub(super) class: Class,
+    /// Binary logarithm of the bytes that they need at least, after they ran
+    /// out of less; else 0.
+    pub(super) raised: u8,
+}
+
+/// A task among those of its sweep and kin: longest chain first, then as
 /// submitted.
 pub(super) type Place = (Reverse<u64>, TaskIx);
 
 #[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    lanes: BTreeMap<Class, Lane>,
+    lanes: BTreeMap<Kin, Lane>,
     /// The lanes that a sweep stands in, and its turn.
-    sweeps: HashMap<SweepIx, (Turn, BTreeSet<Class>)>,
+    sweeps: HashMap<SweepIx, (Turn, BTreeSet<Kin>)>,
     /// Places, those in several sweeps counted for each.
     places: usize,
 }
@@ -40,37 +49,37 @@ impl Queue {
         self.sweeps.contains_key(&sweep)
     }
 
-    pub(super) fn insert(&mut self, class: Class, sweep: SweepIx, turn: Turn, place: Place) {
-        let added = self.enter(class, sweep, turn).insert(place);
+    pub(super) fn insert(&mut self, kin: Kin, sweep: SweepIx, turn: Turn, place: Place) {
+        let added = self.enter(kin, sweep, turn).insert(place);
         self.places += usize::from(added);
     }
 
     /// As many at once.
-    pub(super) fn extend(&mut self, class: Class, sweep: SweepIx, turn: Turn, places: Vec<Place>) {
+    pub(super) fn extend(&mut self, kin: Kin, sweep: SweepIx, turn: Turn, places: Vec<Place>) {
         // Sorted and built in one go, which single inserts are not.
         let mut more = BTreeSet::from_iter(places);
-        let there = self.enter(class, sweep, turn);
+        let there = self.enter(kin, sweep, turn);
         let before = there.len();
         there.append(&mut more);
         let added = there.len() - before;
         self.places += added;
     }
 
-    fn enter(&mut self, class: Class, sweep: SweepIx, turn: Turn) -> &mut BTreeSet<Place> {
+    fn enter(&mut self, kin: Kin, sweep: SweepIx, turn: Turn) -> &mut BTreeSet<Place> {
         self.turn(sweep, turn);
         let (_, lanes) = self
             .sweeps
             .entry(sweep)
             .or_insert_with(|| (turn, BTreeSet::new()));
-        let lane = self.lanes.entry(class).or_default();
-        if lanes.insert(class) {
+        let lane = self.lanes.entry(kin).or_default();
+        if lanes.insert(kin) {
             lane.turns.insert((turn, sweep));
         }
         lane.sweeps.entry(sweep).or_default()
     }
 
-    pub(super) fn remove(&mut self, class: Class, sweep: SweepIx, place: Place) {
-        let Some(lane) = self.lanes.get_mut(&class) else {
+    pub(super) fn remove(&mut self, kin: Kin, sweep: SweepIx, place: Place) {
+        let Some(lane) = self.lanes.get_mut(&kin) else {
             return;
         };
         let Some(there) = lane.sweeps.get_mut(&sweep) else {
@@ -83,13 +92,13 @@ impl Queue {
         lane.sweeps.remove(&sweep);
         if let Some((turn, lanes)) = self.sweeps.get_mut(&sweep) {
             lane.turns.remove(&(*turn, sweep));
-            lanes.remove(&class);
+            lanes.remove(&kin);
             if lanes.is_empty() {
                 self.sweeps.remove(&sweep);
             }
         }
         if lane.sweeps.is_empty() {
-            self.lanes.remove(&class);
+            self.lanes.remove(&kin);
         }
     }
 
@@ -98,15 +107,15 @@ impl Queue {
         let Some((turn, lanes)) = self.sweeps.remove(&sweep) else {
             return;
         };
-        for class in lanes {
-            let Some(lane) = self.lanes.get_mut(&class) else {
+        for kin in lanes {
+            let Some(lane) = self.lanes.get_mut(&kin) else {
                 continue;
             };
             lane.turns.remove(&(turn, sweep));
             let places = lane.sweeps.remove(&sweep);
             self.places -= places.map_or(0, |places| places.len());
             if lane.sweeps.is_empty() {
-                self.lanes.remove(&class);
+                self.lanes.remove(&kin);
             }
         }
     }
@@ -119,8 +128,8 @@ impl Queue {
         if *turn == now {
             return;
         }
-        for class in &*lanes {
-            if let Some(lane) = self.lanes.get_mut(class) {
+        for kin in &*lanes {
+            if let Some(lane) = self.lanes.get_mut(kin) {
                 lane.turns.remove(&(*turn, sweep));
                 lane.turns.insert((now, sweep));
             }
@@ -129,9 +138,9 @@ impl Queue {
     }
 
     /// The next task of those classes that `takes` holds of.
-    pub(super) fn next(&self, takes: impl Fn(Class) -> bool) -> Option<(Turn, SweepIx, TaskIx)> {
-        let lanes = self.lanes.iter().filter(|(class, _)| takes(**class));
-        let first = |(_, lane): (&Class, &Lane)| {
+    pub(super) fn next(&self, takes: impl Fn(Kin) -> bool) -> Option<(Turn, SweepIx, TaskIx)> {
+        let lanes = self.lanes.iter().filter(|(kin, _)| takes(**kin));
+        let first = |(_, lane): (&Kin, &Lane)| {
             let (turn, sweep) = *lane.turns.first()?;
             let (rank, ix) = *lane.sweeps.get(&sweep)?.first()?;
             Some((turn, sweep, rank, ix))

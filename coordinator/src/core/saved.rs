@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use ablate_proto::capacity::Grant;
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, SweepId, WorkerId};
 use ablate_proto::stage::StageKind;
@@ -46,6 +47,8 @@ pub struct SavedTask {
     /// The worker that has its result at hand.
     pub home: Option<WorkerId>,
     pub failures: Vec<(FailureClass, u32)>,
+    /// Binary logarithm of the bytes that it needs at least; 0: not known.
+    pub raised: u8,
     pub last_failure: Option<Failure>,
 }
 
@@ -54,7 +57,7 @@ pub enum SavedState {
     /// For its parents, or for a slot: they tell.
     Open,
     /// By the latest attempt.
-    Leased(WorkerId),
+    Leased(WorkerId, Grant),
     Done {
         attempt: u32,
         seconds: f64,
@@ -72,7 +75,7 @@ pub struct SavedList {
     pub ended: Vec<u32>,
 }
 
-/// A learned duration.
+/// A learned duration, and the peaks learned beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedDuration {
     pub kind: StageKind,
@@ -80,6 +83,9 @@ pub struct SavedDuration {
     pub seconds: f64,
     pub work: f64,
     pub spread: f64,
+    /// Bytes; 0: not measured.
+    pub memory: f64,
+    pub cores: f64,
 }
 
 impl Core {
@@ -105,12 +111,17 @@ impl Core {
                 ended: numbers(&sweep.ended),
             })
         }));
-        let durations = self.durations.all().map(|(class, e)| SavedDuration {
-            kind: class.kind,
-            scale: class.scale,
-            seconds: e.seconds,
-            work: e.work,
-            spread: e.spread,
+        let durations = self.durations.all().map(|(class, e)| {
+            let peak = self.peaks.get(class);
+            SavedDuration {
+                kind: class.kind,
+                scale: class.scale,
+                seconds: e.seconds,
+                work: e.work,
+                spread: e.spread,
+                memory: peak.map_or(0.0, |peak| peak.memory),
+                cores: peak.map_or(0.0, |peak| peak.cores),
+            }
         });
         facts.push(Fact::SavedDurations(durations.collect()));
         facts
@@ -137,10 +148,11 @@ impl Core {
         let task = &saved.task;
         let state = match &saved.state {
             SavedState::Open => self.fresh(task),
-            SavedState::Leased(worker) => State::Leased(Box::new(Lease {
+            SavedState::Leased(worker, grant) => State::Leased(Box::new(Lease {
                 worker: worker.clone(),
                 attempt: saved.attempts,
                 since: now,
+                grant: *grant,
                 step: 0,
                 total: 0,
                 charged: 0,
@@ -152,20 +164,22 @@ impl Core {
             SavedState::Failed => State::Failed,
             SavedState::Cancelled => State::Cancelled,
         };
-        if let SavedState::Leased(worker) = &saved.state {
+        if let SavedState::Leased(worker, grant) = &saved.state {
             let attempt = AttemptId {
                 task: task.key,
                 number: saved.attempts,
             };
             self.workers.enter(worker, now + self.settings.lease);
-            self.workers.change(worker, |w| w.held.insert(attempt));
+            self.workers.change(worker, |w| w.take(attempt, *grant));
         }
         let ix = self.tasks.next();
         self.link(ix, task);
-        let trouble = (!saved.failures.is_empty() || saved.last_failure.is_some()).then(|| {
+        let any = !saved.failures.is_empty() || saved.last_failure.is_some() || saved.raised > 0;
+        let trouble = any.then(|| {
             Box::new(Trouble {
                 failures: saved.failures.iter().copied().collect(),
                 last: saved.last_failure.clone(),
+                raised: saved.raised,
                 ..Trouble::default()
             })
         });
@@ -216,6 +230,9 @@ impl Core {
             };
             self.durations
                 .restore(class, duration.seconds, duration.work, duration.spread);
+            if duration.memory > 0.0 {
+                self.peaks.restore(class, duration.memory, duration.cores);
+            }
         }
     }
 }
@@ -242,7 +259,7 @@ fn save_task(entry: &TaskEntry) -> SavedTask {
         task: entry.task.clone(),
         state: match &entry.state {
             State::Waiting { .. } | State::Ready | State::Delayed { .. } => SavedState::Open,
-            State::Leased(lease) => SavedState::Leased(lease.worker.clone()),
+            State::Leased(lease) => SavedState::Leased(lease.worker.clone(), lease.grant),
             State::Done { attempt, seconds } => SavedState::Done {
                 attempt: *attempt,
                 seconds: *seconds,
@@ -254,6 +271,7 @@ fn save_task(entry: &TaskEntry) -> SavedTask {
         claims: claims.map(|c| (c.sweep.number(), c.wants)).collect(),
         home: entry.home.clone(),
         failures: failures.map(|(class, n)| (*class, *n)).collect(),
+        raised: entry.kin().raised,
         last_failure: entry.last_failure().cloned(),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
+use ablate_proto::capacity::Grant;
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 use ablate_proto::status::TaskState;
@@ -13,6 +14,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::Now;
+use super::queue::Kin;
 use crate::policy::Class;
 
 /// Place of a task in the table, and in the order of submission: parents come
@@ -77,6 +79,9 @@ pub(super) struct Trouble {
     pub(super) last: Option<Failure>,
     /// Workers on which an attempt failed; another is tried first.
     pub(super) failed_on: BTreeSet<WorkerId>,
+    /// Binary logarithm of the bytes that it needs at least, after it ran out
+    /// of less; else 0.
+    pub(super) raised: u8,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +109,7 @@ pub(super) struct Lease {
     pub(super) worker: WorkerId,
     pub(super) attempt: u32,
     pub(super) since: Now,
+    pub(super) grant: Grant,
     pub(super) step: u64,
     pub(super) total: u64,
     /// Milliseconds of service that its sweeps were charged for it.
@@ -153,6 +159,26 @@ impl TaskEntry {
             | State::Done { .. }
             | State::Failed
             | State::Cancelled => None,
+        }
+    }
+
+    /// What its lease may take of its worker.
+    pub(super) fn grant(&self) -> Grant {
+        match &self.state {
+            State::Leased(lease) => lease.grant,
+            State::Waiting { .. }
+            | State::Ready
+            | State::Delayed { .. }
+            | State::Done { .. }
+            | State::Failed
+            | State::Cancelled => Grant::default(),
+        }
+    }
+
+    pub(super) fn kin(&self) -> Kin {
+        Kin {
+            class: self.class,
+            raised: self.trouble.as_ref().map_or(0, |trouble| trouble.raised),
         }
     }
 

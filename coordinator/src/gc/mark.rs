@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use ablate_proto::id::TaskKey;
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -24,6 +24,9 @@ const POLL: Duration = Duration::from_millis(500);
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Body {
     tasks: Vec<TaskKey>,
+    /// Digests.
+    #[serde(default)]
+    files: Vec<String>,
 }
 
 pub(super) struct Mark {
@@ -43,16 +46,21 @@ impl Mark {
             written: Instant::now(),
             now: SystemTime::UNIX_EPOCH,
         };
-        mark.name(&HashSet::new()).await?;
+        mark.name(&HashSet::new(), &HashSet::new()).await?;
         mark.sweep().await?;
         Ok(mark)
     }
 
     /// Names what is going to go, and renews the mark.
-    pub(super) async fn name(&mut self, tasks: &HashSet<TaskKey>) -> Result<(), GcError> {
+    pub(super) async fn name(
+        &mut self,
+        tasks: &HashSet<TaskKey>,
+        files: &HashSet<String>,
+    ) -> Result<(), GcError> {
         let doing = || GcError::store(format!("writing {}", self.path));
         let tasks = tasks.iter().copied().collect();
-        let body = match serde_json::to_vec(&Body { tasks }) {
+        let files = files.iter().cloned().collect();
+        let body = match serde_json::to_vec(&Body { tasks, files }) {
             Ok(body) => body,
             Err(e) => unreachable!("a mark serialises: {e}"),
         };
@@ -93,27 +101,25 @@ impl Mark {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Pending {
+pub enum Pending {
     #[error("{doing} failed: {source}")]
     Store { doing: String, source: Error },
-    #[error(
-        "`ablate gc` is removing results that this sweep would use ({0}); submit it again \
-         when that has ended"
-    )]
+    #[error("`ablate gc` is removing what is wanted here ({0}); try again when that has ended")]
     Busy(Path),
 }
 
 /// Waits until no collection is about to remove one of these tasks, which are
-/// only asked for where there is one. `plan`, which names them, must be stored
-/// already.
+/// only asked for where there is one, or files. `plan`, which names them, must
+/// be stored already.
 pub(crate) async fn let_pass(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
     tasks: impl Fn() -> HashSet<TaskKey>,
+    files: &HashSet<String>,
 ) -> Result<(), Pending> {
     let begun = Instant::now();
     loop {
-        let Some(mark) = conflict(store, plan, &tasks).await? else {
+        let Some(mark) = conflict(store, plan, &tasks, files).await? else {
             return Ok(());
         };
         if begun.elapsed() > PATIENCE {
@@ -123,16 +129,52 @@ pub(crate) async fn let_pass(
     }
 }
 
+/// Waits until no collection is at work that may have begun before `object`
+/// was written.
+///
+/// # Errors
+/// The store does not answer, or one does not end.
+pub async fn quiet(store: &Arc<dyn ObjectStore>, object: &Path) -> Result<(), Pending> {
+    let fail = |doing: String| move |source| Pending::Store { doing, source };
+    let begun = Instant::now();
+    loop {
+        let marks = listed(store).await?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let written = store.head(object).await;
+        let written = written.map_err(fail(format!("looking at {object}")))?;
+        let mut fresh = marks.into_iter().filter(|mark| {
+            let age = (written.last_modified - mark.last_modified).to_std();
+            age.map_or(true, |age| age <= STALE)
+        });
+        let Some(mark) = fresh.next() else {
+            return Ok(());
+        };
+        if begun.elapsed() > PATIENCE {
+            return Err(Pending::Busy(mark.location));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn listed(store: &Arc<dyn ObjectStore>) -> Result<Vec<ObjectMeta>, Pending> {
+    list(store, MARKS).await.map_err(|error| match error {
+        GcError::Store { doing, source } => Pending::Store { doing, source },
+        GcError::Plan { .. } | GcError::Manifest { .. } | GcError::Dataset(_) => {
+            unreachable!("marks were listed")
+        }
+    })
+}
+
 async fn conflict(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
     tasks: &impl Fn() -> HashSet<TaskKey>,
+    files: &HashSet<String>,
 ) -> Result<Option<Path>, Pending> {
     let fail = |doing: String| move |source| Pending::Store { doing, source };
-    let marks = list(store, MARKS).await.map_err(|error| match error {
-        GcError::Store { doing, source } => Pending::Store { doing, source },
-        GcError::Plan { .. } | GcError::Manifest { .. } => unreachable!("marks were listed"),
-    })?;
+    let marks = listed(store).await?;
     if marks.is_empty() {
         return Ok(None);
     }
@@ -150,7 +192,7 @@ async fn conflict(
             Err(Error::NotFound { .. }) => continue,
             found => found.map_err(doing())?.bytes().await.map_err(doing())?,
         };
-        if names_any(&body, &tasks) {
+        if names_any(&body, &tasks, files) {
             return Ok(Some(mark.location));
         }
     }
@@ -158,7 +200,8 @@ async fn conflict(
 }
 
 /// A mark that makes no sense might name anything.
-fn names_any(body: &Bytes, tasks: &HashSet<TaskKey>) -> bool {
-    serde_json::from_slice::<Body>(body)
-        .map_or(true, |body| body.tasks.iter().any(|t| tasks.contains(t)))
+fn names_any(body: &Bytes, tasks: &HashSet<TaskKey>, files: &HashSet<String>) -> bool {
+    serde_json::from_slice::<Body>(body).map_or(true, |body| {
+        body.tasks.iter().any(|t| tasks.contains(t)) || body.files.iter().any(|f| files.contains(f))
+    })
 }

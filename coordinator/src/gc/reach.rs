@@ -19,6 +19,10 @@ use crate::sweep::plan::PLAN_VERSION;
 pub(super) struct Live {
     pub(super) sweeps: u64,
     pub(super) tasks: HashSet<TaskKey>,
+    /// Digests of the files that travel with them.
+    pub(super) files: HashSet<String>,
+    /// Digests of the imported data sets that they read.
+    pub(super) datasets: HashSet<String>,
 }
 
 /// The part of a plan that matters here.
@@ -36,6 +40,22 @@ struct Planned {
 #[derive(Deserialize)]
 struct Keyed {
     key: TaskKey,
+    spec: Option<Spec>,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    /// Path → digest.
+    files: BTreeMap<String, String>,
+    /// Of a task that reads an imported data set.
+    digest: String,
 }
 
 pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> {
@@ -64,7 +84,13 @@ pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> 
             return Err(unreadable(why));
         }
         live.sweeps += 1;
-        live.tasks.extend(plan.tasks.iter().map(|one| one.task.key));
+        for Planned { task } in plan.tasks {
+            live.tasks.insert(task.key);
+            let Parameters { files, digest } =
+                task.spec.map(|spec| spec.parameters).unwrap_or_default();
+            live.files.extend(files.into_values());
+            live.datasets.extend((!digest.is_empty()).then_some(digest));
+        }
     }
     Ok(live)
 }
@@ -90,8 +116,20 @@ pub(super) async fn garbage(
             objects.sort_by_key(|object| !is_manifest(object));
             garbage.push(Garbage {
                 task: Some(task),
+                file: None,
                 why: Why::Unreferenced,
                 objects,
+            });
+        }
+    }
+    for object in list(store, layout::FILES).await? {
+        let digest = object.location.filename().unwrap_or_default().to_owned();
+        if old(&object) && !live.files.contains(&digest) {
+            garbage.push(Garbage {
+                task: None,
+                file: Some(digest),
+                why: Why::File,
+                objects: vec![object],
             });
         }
     }
@@ -110,6 +148,7 @@ pub(super) async fn garbage(
         .filter(|(_, objects)| !objects.is_empty());
     garbage.extend(others.map(|(why, objects)| Garbage {
         task: None,
+        file: None,
         why,
         objects,
     }));
@@ -177,6 +216,7 @@ async fn of_live(
     let some = all.into_iter().filter(|(_, objects)| !objects.is_empty());
     let garbage = some.map(|(why, objects)| Garbage {
         task: Some(task),
+        file: None,
         why,
         objects,
     });

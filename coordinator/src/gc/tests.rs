@@ -183,6 +183,39 @@ async fn a_plan_that_cannot_be_read_keeps_everything() {
     }
 }
 
+#[tokio::test]
+async fn files_that_no_plan_names_go() {
+    let site = Site::new();
+    let [used, unused] = ["a", "b"].map(|digit| digit.repeat(64));
+    for digest in [&used, &unused] {
+        site.put(layout::travelling_file(digest), "echo").await;
+    }
+    let task = serde_json::json!({"key": key(1), "spec": {
+        "kind": "command", "parameters": {"files": {"run.sh": used}}}});
+    let plan = serde_json::json!({"version": PLAN_VERSION, "tasks": [{"task": task}]});
+    site.put("sweeps/s/plan.json", plan.to_string()).await;
+    assert_eq!(site.collect(DAY).await.total(), Amount::default());
+    let collected = site.collect(Duration::ZERO).await;
+    let file = Amount {
+        objects: 1,
+        bytes: 4,
+    };
+    assert_eq!(collected.removed, [(Why::File, file)].into());
+    assert_eq!(site.left().await, [layout::travelling_file(&used)]);
+    // A submission that wants one that is about to go waits.
+    let mut mark = Mark::set(site.0.clone()).await.unwrap();
+    let files = HashSet::from([used.clone()]);
+    mark.name(&HashSet::new(), &files).await.unwrap();
+    let plan = Path::from("sweeps/s/plan.json");
+    let other = HashSet::from([unused]);
+    let_pass(&site.0, &plan, HashSet::new, &other)
+        .await
+        .unwrap();
+    let waits = let_pass(&site.0, &plan, HashSet::new, &files);
+    let waited = tokio::time::timeout(Duration::from_secs(1), waits).await;
+    assert!(waited.is_err());
+}
+
 /// Of a submission and a collection at the same time, one sees the other.
 #[tokio::test(start_paused = true)]
 async fn a_submission_and_a_collection_see_each_other() {
@@ -190,16 +223,23 @@ async fn a_submission_and_a_collection_see_each_other() {
     site.task(1, 1).await;
     // The collection has looked, and found it unreferenced.
     let mut mark = Mark::set(site.0.clone()).await.unwrap();
-    mark.name(&HashSet::from([key(1)])).await.unwrap();
+    mark.name(&HashSet::from([key(1)]), &HashSet::new())
+        .await
+        .unwrap();
     site.plan("new", &[1]).await;
     let plan = Path::from("sweeps/new/plan.json");
     let (wanted, other) = (HashSet::from([key(1)]), HashSet::from([key(2)]));
-    let_pass(&site.0, &plan, || other.clone()).await.unwrap();
-    let busy = let_pass(&site.0, &plan, || wanted.clone()).await;
+    let none = HashSet::new();
+    let_pass(&site.0, &plan, || other.clone(), &none)
+        .await
+        .unwrap();
+    let busy = let_pass(&site.0, &plan, || wanted.clone(), &none).await;
     assert!(matches!(busy, Err(Pending::Busy(_))));
     let waiting = {
         let (store, wanted) = (site.0.clone(), wanted.clone());
-        tokio::spawn(async move { let_pass(&store, &plan, || wanted.clone()).await })
+        tokio::spawn(
+            async move { let_pass(&store, &plan, || wanted.clone(), &HashSet::new()).await },
+        )
     };
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!waiting.is_finished());

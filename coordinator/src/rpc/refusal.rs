@@ -4,6 +4,7 @@ use ablate_proto::id::SweepId;
 use ablate_proto::status::ClusterStatus;
 use tonic::Status;
 
+use crate::datasets;
 use crate::submit::SubmitError;
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -11,8 +12,10 @@ pub(super) fn unsubmitted(error: SubmitError) -> Status {
     let text = error.to_string();
     match error {
         SubmitError::Sweep(_) | SubmitError::Files(_) => Status::invalid_argument(text),
-        SubmitError::Store { .. } => Status::unavailable(text),
-        SubmitError::Pending(_) => Status::failed_precondition(text),
+        SubmitError::Store { .. } | SubmitError::Dataset(datasets::Error::Store { .. }) => {
+            Status::unavailable(text)
+        }
+        SubmitError::Pending(_) | SubmitError::Dataset(_) => Status::failed_precondition(text),
     }
 }
 
@@ -28,4 +31,14 @@ pub(super) fn unknown(name: &str, cluster: &ClusterStatus) -> Status {
         None => String::new(),
     };
     Status::not_found(format!("there is no sweep `{name}` here{hint}"))
+}
+
+/// What is known is not yet in the store, and might be lost.
+pub(super) fn store_away(patience: std::time::Duration) -> Status {
+    Status::unavailable(format!(
+        "the coordinator runs, but its store has taken nothing for {} s, and it tells only what is \
+         stored: what runs goes on, and it answers again when the store does; its log says what is \
+         wrong with it",
+        patience.as_secs()
+    ))
 }

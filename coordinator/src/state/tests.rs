@@ -17,6 +17,7 @@ fn fact(number: u32) -> Fact {
             number,
         },
         worker: "w".parse().unwrap(),
+        grant: ablate_proto::capacity::Grant::default(),
     }
 }
 

@@ -14,6 +14,8 @@ use super::random::Random;
 
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
+    /// Of everything it was read from, for tables.
+    pub(super) salt: u64,
     pub(super) name: String,
     pub(super) name_at: Origin,
     pub(super) title: String,
@@ -152,6 +154,14 @@ impl Draft {
         } else {
             None
         }
+    }
+
+    /// Replaces all linked axes. What moved alone until now, and is one of
+    /// them, moves with them.
+    pub(super) fn set_linked(&mut self, linked: Vec<Vec<Column>>) {
+        let moves = |name: &str| linked.iter().flatten().any(|column| column.name == name);
+        self.axes.retain(|axis| !moves(&axis.name));
+        self.linked = linked;
     }
 
     /// Replaces the values of an axis that moves alone, or adds the axis.

@@ -15,6 +15,7 @@ type Located = (Origin, Value);
 /// The grid of a draft whose size was checked.
 pub(super) fn build(draft: &Draft) -> Result<Grid, Fault> {
     let mut builder = Builder {
+        salt: draft.salt,
         places: Places::new(draft),
         grid: Grid {
             axes: Vec::new(),
@@ -49,6 +50,7 @@ pub(super) fn build(draft: &Draft) -> Result<Grid, Fault> {
 }
 
 struct Builder {
+    salt: u64,
     places: Places,
     grid: Grid,
     names: HashSet<String>,
@@ -75,7 +77,7 @@ impl Builder {
             at,
             values: Vec::new(),
             origins: Vec::new(),
-            index: Index::default(),
+            index: Index::new(self.salt),
             enters,
         });
         Ok(self.grid.axes.len() - 1)

@@ -1,21 +1,29 @@
 //! Numbers for things, in the order in which they come: a few bytes each, for
 //! sweeps of a million.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
 
 /// Which of some list are equal. The list itself is kept elsewhere.
-#[derive(Default)]
 pub(super) struct Index {
     /// Numbers, each with the hash of its thing: things are looked at only to
     /// be sure.
     numbers: HashTable<(u32, u32)>,
-    hasher: RandomState,
+    salt: u64,
 }
 
 impl Index {
+    /// The same file always makes the same table, and yet nobody can write a
+    /// file whose values all fall into one place of it, if `salt` depends on
+    /// every byte of the file: see [`salt`].
+    pub(super) fn new(salt: u64) -> Self {
+        Self {
+            numbers: HashTable::new(),
+            salt,
+        }
+    }
+
     /// The number of what is equal to `wanted`. `by` is a thing by its number.
     pub(super) fn find<K: Hash + Eq>(&self, wanted: &K, by: impl Fn(u32) -> K) -> Option<u32> {
         let hash = self.hash(wanted);
@@ -33,9 +41,23 @@ impl Index {
     }
 
     fn hash(&self, thing: &impl Hash) -> u32 {
-        let [a, b, c, d, ..] = self.hasher.hash_one(thing).to_le_bytes();
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.salt);
+        thing.hash(&mut hasher);
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
         u32::from_le_bytes([a, b, c, d])
     }
+}
+
+/// Of all texts that values can come from.
+pub(super) fn salt<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for text in texts {
+        hasher.update(text.as_bytes());
+    }
+    let mut salt = [0; 8];
+    hasher.finalize_xof().fill(&mut salt);
+    u64::from_le_bytes(salt)
 }
 
 /// To all bits, as a table wants them.
@@ -52,12 +74,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(width: usize) -> Self {
+    pub(super) fn new(width: usize, salt: u64) -> Self {
         Self {
             width,
             cells: Vec::new(),
             count: 0,
-            index: Index::default(),
+            index: Index::new(salt),
         }
     }
 
@@ -86,11 +108,11 @@ mod tests {
 
     #[test]
     fn equal_rows_have_one_number() {
-        let mut rows = Rows::new(2);
+        let mut rows = Rows::new(2, 7);
         assert_eq!(rows.number(&[1, 2]), (0, true));
         assert_eq!(rows.number(&[2, 1]), (1, true));
         assert_eq!(rows.number(&[1, 2]), (0, false));
-        let mut empty = Rows::new(0);
+        let mut empty = Rows::new(0, 7);
         assert_eq!(empty.number(&[]), (0, true));
         assert_eq!(empty.number(&[]), (0, false));
         for i in 0..1000 {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::{self as wire, InvalidMessage};
+use crate::capacity::{Capacity, SLOT, Used};
 use crate::failure::{Failure, FailureClass};
 use crate::id::{AttemptId, TaskKey, WorkerId};
 use crate::message::{Commit, FromWorker, Hello, MetricPoint, Progress, ToWorker};
@@ -70,6 +71,7 @@ fn sound() -> Vec<Vec<u8>> {
         host: "box".into(),
         device: "cpu".into(),
         commands: true,
+        capacity: Capacity::default(),
         holding: vec![attempt(1), attempt(2)],
     };
     let point = MetricPoint {
@@ -86,6 +88,7 @@ fn sound() -> Vec<Vec<u8>> {
         seconds: 1.5,
         manifest: Some([1; 32]),
         reused: true,
+        used: Used::default(),
     };
     let from_worker = [
         FromWorker::Hello(hello),
@@ -121,7 +124,11 @@ fn sound() -> Vec<Vec<u8>> {
             task: task.key,
             number: 1,
         };
-        let assign = wire::CoordinatorMessage::from(ToWorker::Assign { attempt, task });
+        let assign = wire::CoordinatorMessage::from(ToWorker::Assign {
+            attempt,
+            task,
+            share: SLOT,
+        });
         sound.push(assign.encode_to_vec());
     }
     sound

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::capacity::{Capacity, Used};
 use crate::failure::{Failure, FailureClass};
 use crate::id::{AttemptId, TaskKey, WorkerId};
 use crate::message::{Commit, FromWorker, Hello, Progress, ToWorker};
@@ -31,12 +32,22 @@ fn worker_messages_survive_the_wire() {
         host: "box".into(),
         device: "cpu".into(),
         commands: true,
+        capacity: Capacity {
+            memory: 8 << 30,
+            largest: 4 << 30,
+            pack: 2,
+            threads: 3,
+        },
         holding: vec![attempt()],
     };
     let commit = Commit {
         seconds: 1.5,
         manifest: Some([1; 32]),
         reused: false,
+        used: Used {
+            memory: 1 << 30,
+            cores: 1.5,
+        },
     };
     for message in [
         FromWorker::Hello(hello),
@@ -76,12 +87,14 @@ fn coordinator_messages_survive_the_wire() {
         ToWorker::Assign {
             attempt,
             task: Arc::new(sealed),
+            share: 512,
         },
         ToWorker::Drop {
             attempt,
             reason: "cancelled".into(),
             now: true,
         },
+        ToWorker::TakeBack { most: 3 },
         ToWorker::Ack {
             attempt,
             accepted: true,

@@ -6,6 +6,7 @@ use super::{
     Ack, AttemptRef, CoordinatorMessage, InvalidMessage, WorkerMessage, coordinator_message,
     failure_class, need, worker_message,
 };
+use crate::capacity::{Capacity, SLOT, Used};
 use crate::failure::Failure;
 use crate::id::{AttemptId, TaskKey};
 use crate::message::{self, FromWorker, ToWorker};
@@ -24,6 +25,10 @@ impl From<FromWorker> for WorkerMessage {
                 host: hello.host,
                 device: hello.device,
                 commands: hello.commands,
+                memory: hello.capacity.memory,
+                largest: hello.capacity.largest,
+                pack: hello.capacity.pack,
+                threads: hello.capacity.threads,
                 holding: attempts_to_wire(hello.holding),
             }),
             FromWorker::Heartbeat { holding, draining } => M::Heartbeat(super::Heartbeat {
@@ -41,6 +46,8 @@ impl From<FromWorker> for WorkerMessage {
                 seconds: commit.seconds,
                 manifest: commit.manifest.map(Vec::from).unwrap_or_default().into(),
                 reused: commit.reused,
+                used_memory: commit.used.memory,
+                used_cores: commit.used.cores,
             }),
             FromWorker::Log(attempt, piece) => M::Log(super::Log {
                 attempt: Some(attempt.into()),
@@ -88,6 +95,13 @@ impl TryFrom<WorkerMessage> for FromWorker {
                         why: format!("{} is not a duration", commit.seconds),
                     });
                 }
+                let cores = commit.used_cores;
+                if !(0.0..=1e6).contains(&cores) {
+                    return Err(InvalidMessage::Field {
+                        field: "commit.used_cores",
+                        why: format!("{cores} is no number of cores"),
+                    });
+                }
                 let manifest = match &commit.manifest[..] {
                     [] => None,
                     bytes => Some(bytes.try_into().map_err(|_| InvalidMessage::Field {
@@ -99,6 +113,10 @@ impl TryFrom<WorkerMessage> for FromWorker {
                     seconds: commit.seconds,
                     manifest,
                     reused: commit.reused,
+                    used: Used {
+                        memory: commit.used_memory,
+                        cores,
+                    },
                 };
                 Self::Commit(attempt, commit)
             }
@@ -143,6 +161,12 @@ impl TryFrom<super::Hello> for message::Hello {
             host: wire.host,
             device: wire.device,
             commands: wire.commands,
+            capacity: Capacity {
+                memory: wire.memory,
+                largest: wire.largest.min(wire.memory),
+                pack: wire.pack.clamp(1, 64),
+                threads: wire.threads.clamp(1, 4096),
+            },
             holding: attempts_from_wire(wire.holding)?,
         })
     }
@@ -162,9 +186,14 @@ impl From<ToWorker> for CoordinatorMessage {
                 heartbeat_ms,
                 store,
             }),
-            ToWorker::Assign { attempt, task } => M::Assign(super::Assign {
+            ToWorker::Assign {
+                attempt,
+                task,
+                share,
+            } => M::Assign(super::Assign {
                 attempt: attempt.number,
                 task: Some((&*task).into()),
+                share,
             }),
             ToWorker::Drop {
                 attempt,
@@ -175,6 +204,7 @@ impl From<ToWorker> for CoordinatorMessage {
                 reason,
                 now,
             }),
+            ToWorker::TakeBack { most } => M::TakeBack(super::TakeBack { most }),
             ToWorker::Follow { attempt, on } => M::Follow(super::Follow {
                 attempt: Some(attempt.into()),
                 on,
@@ -208,13 +238,20 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
                     task: task.key,
                     number: assign.attempt,
                 };
-                Self::Assign { attempt, task }
+                // A worker never starts what would take no share at all.
+                let share = assign.share.clamp(1, SLOT);
+                Self::Assign {
+                    attempt,
+                    task,
+                    share,
+                }
             }
             M::Drop(drop) => Self::Drop {
                 attempt: need(drop.attempt, "drop.attempt")?.try_into()?,
                 reason: drop.reason,
                 now: drop.now,
             },
+            M::TakeBack(back) => Self::TakeBack { most: back.most },
             M::Follow(follow) => Self::Follow {
                 attempt: need(follow.attempt, "follow.attempt")?.try_into()?,
                 on: follow.on,

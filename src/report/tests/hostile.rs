@@ -14,35 +14,40 @@ const FORMULA: &str = "=HYPERLINK(\"http://evil.example\",\"x\")";
 const TEX: &str = "[\\input{/etc/passwd} \\write18{rm} $x$ & 5% #1 _ ^ ~";
 
 async fn hostile() -> super::Read {
-    let axis = format!("x.{IMAGE}");
+    hostile_with(SCRIPT, IMAGE).await
+}
+
+/// A report in which these are the names of everything.
+pub(super) async fn hostile_with(script: &str, image: &str) -> super::Read {
+    let axis = format!("x.{image}");
     let mut fixture = Fixture::new(
-        &[(&axis, json!([FORMULA, SCRIPT]))],
+        &[(&axis, json!([FORMULA, script]))],
         1,
         &[(FORMULA, StageKind::Noop, &[], &[&axis])],
     )
-    .expect(json!({"name": TEX, "stage": FORMULA, "metric": SCRIPT, "above": 1.0, "paper": IMAGE}))
-    .expect(json!({"name": SCRIPT, "stage": IMAGE, "metric": SCRIPT, "above": 1.0}))
-    .figure(json!({"kind": "curve", "title": SCRIPT, "stage": FORMULA, "x": axis, "metrics": [SCRIPT], "caption": IMAGE}))
-    .figure(json!({"kind": "bars", "title": IMAGE, "stage": FORMULA, "x": axis}))
-    .figure(json!({"kind": "images", "title": IMAGE, "stage": FORMULA, "file": SCRIPT}))
-    .figure(json!({"kind": SCRIPT, "title": IMAGE, "stage": FORMULA}));
-    fixture.plan.title = SCRIPT.into();
-    fixture.plan.question = IMAGE.into();
-    fixture.plan.profile = Some(SCRIPT.into());
+    .expect(json!({"name": TEX, "stage": FORMULA, "metric": script, "above": 1.0, "paper": image}))
+    .expect(json!({"name": script, "stage": image, "metric": script, "above": 1.0}))
+    .figure(json!({"kind": "curve", "title": script, "stage": FORMULA, "x": axis, "metrics": [script], "caption": image}))
+    .figure(json!({"kind": "bars", "title": image, "stage": FORMULA, "x": axis}))
+    .figure(json!({"kind": "images", "title": image, "stage": FORMULA, "file": script}))
+    .figure(json!({"kind": script, "title": image, "stage": FORMULA}));
+    fixture.plan.title = script.into();
+    fixture.plan.question = image.into();
+    fixture.plan.profile = Some(script.into());
     for planned in &mut fixture.plan.tasks {
-        planned.task.label = IMAGE.into();
+        planned.task.label = image.into();
     }
     let tasks = fixture.tasks(FORMULA);
-    let mut row = MetricRow::scalar(SCRIPT, IMAGE, Direction::Up, 2.0);
+    let mut row = MetricRow::scalar(script, image, Direction::Up, 2.0);
     row.note = Some(FORMULA.into());
-    let metrics = vec![row, MetricRow::skipped(FORMULA, SCRIPT)];
+    let metrics = vec![row, MetricRow::skipped(FORMULA, script)];
     fixture
-        .done(tasks[0].0, metrics, &[(SCRIPT, b"no picture".to_vec())])
+        .done(tasks[0].0, metrics, &[(script, b"no picture".to_vec())])
         .await;
     fixture.failed(
         tasks[1].0,
         FailureClass::Bug,
-        &format!("{SCRIPT}\u{1b}[2J\u{202e}"),
+        &format!("{script}\u{1b}[2J\u{202e}"),
     );
     report(fixture.save().await).await
 }

@@ -1,20 +1,21 @@
 //! Sweeps on an S3 server whose answers get lost, or that does not answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::attempts;
 use super::moto::{Moto, assert_no_canary, site_at};
 use super::proxy::{Asked, Fate, Proxy};
-use crate::support::{Coordinator, Process, Site};
+use crate::support::random::count;
+use crate::support::{Coordinator, Process, Site, resident};
 
 /// A sweep that runs through a proxy.
 struct Stage {
     proxy: Proxy,
     site: Site,
     coordinator: Coordinator,
-    _workers: [Process; 2],
+    workers: [Process; 2],
     _moto: Moto,
 }
 
@@ -31,9 +32,15 @@ impl Stage {
             proxy,
             site,
             coordinator,
-            _workers: workers,
+            workers,
             _moto: moto,
         })
+    }
+
+    fn resident(&self) -> Vec<usize> {
+        let workers = self.workers.iter();
+        let all = workers.chain([&self.coordinator.process]);
+        all.map(|process| resident(process.id())).collect()
     }
 
     /// So many small data sets, which are artefacts with manifests, and as
@@ -126,6 +133,47 @@ fn s3_a_server_that_is_down_for_a_while_costs_no_task() {
     stage.ends_well(8);
     assert!(stage.proxy.spoilt("/tasks/") > 0);
     assert!(stage.proxy.spoilt("/state/") > 0);
+}
+
+/// Far longer than any task takes. `ABLATE_AWAY_SECONDS` says how long.
+#[test]
+#[ignore = "ten minutes, and needs an S3 server; see s3.rs"]
+fn ten_minutes_of_503_lose_nothing() {
+    let away = Duration::from_secs(count("ABLATE_AWAY_SECONDS", 600));
+    let Some(stage) = Stage::set(|_| Fate::Pass) else {
+        return;
+    };
+    stage.submit(8);
+    let before = stage.wait(|s| s["done"].as_u64() >= Some(4));
+    stage.proxy.judge(|_| Fate::Refuse);
+    let mut most = stage.resident();
+    eprintln!("KiB of coordinator and workers before: {most:?}");
+    let begun = Instant::now();
+    while begun.elapsed() < away {
+        std::thread::sleep(Duration::from_secs(5));
+        for (most, now) in most.iter_mut().zip(stage.resident()) {
+            *most = now.max(*most);
+        }
+    }
+    let join = &stage.coordinator.address;
+    let asked = Instant::now();
+    let status = stage.site.run(&["status", "--join", join]);
+    let said = String::from_utf8_lossy(&status.stderr).into_owned();
+    eprintln!(
+        "at most: {most:?}; status after {:?}: {said}",
+        asked.elapsed()
+    );
+    stage.proxy.judge(|_| Fate::Pass);
+    let back = Instant::now();
+    let status = stage.wait(|s| s["state"] != "running");
+    eprintln!(
+        "done {:?} after the store was back; attempts {:?}",
+        back.elapsed(),
+        attempts(&status)
+    );
+    assert_eq!(status["state"], "done", "{status:#}");
+    assert!(status["done"].as_u64() >= before["done"].as_u64());
+    assert!(most.iter().all(|kib| *kib < 300 << 10), "{most:?}");
 }
 
 /// Far more than the one in a hundred of a bad day, so that each kind of

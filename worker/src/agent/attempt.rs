@@ -5,12 +5,13 @@
 //! attempt overlap with the work of the next.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ablate_proto::artifact::{MANIFEST_VERSION, Manifest, Provenance};
-use ablate_proto::failure::{Failure, FailureClass};
+use ablate_proto::capacity::Used;
+use ablate_proto::failure::Failure;
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::layout;
 use ablate_proto::message::{Commit, FromWorker};
@@ -22,13 +23,17 @@ use tokio_util::task::TaskTracker;
 use super::baggage::Baggage;
 use super::finder::Finder;
 use super::follow::{Followed, LogSender};
-use super::job::{End, Execution, Stops, Workplace, execute};
+use super::job::{End, Execution, Stops, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
-use super::slots::{Lent, Slots};
+pub(super) use super::report::Report;
+use super::slots::{Lent, Slots, Turn};
+use super::source::{self, Source};
 use super::transfer::CheckpointUploads;
+use super::workplace::{Workplace, Workplaces};
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
+use crate::stages;
 
 /// The last checkpoint of a failed attempt is given this long.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -54,33 +59,9 @@ pub(super) struct Context {
     pub(super) progress: mpsc::Sender<FromWorker>,
     pub(super) followed: Arc<Followed>,
     /// One folder for each attempt.
-    pub(super) attempts: PathBuf,
+    pub(super) places: Arc<Workplaces>,
     /// Best-effort work that nobody waits for.
     pub(super) background: TaskTracker,
-}
-
-/// How an attempt ended; kept and repeated until the coordinator has
-/// acknowledged it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Report {
-    Commit(Commit),
-    Fail(Failure),
-}
-
-impl Report {
-    pub(super) fn message(&self, attempt: AttemptId) -> FromWorker {
-        match self {
-            Self::Commit(commit) => FromWorker::Commit(attempt, commit.clone()),
-            Self::Fail(failure) => FromWorker::Fail(attempt, failure.clone()),
-        }
-    }
-
-    pub(super) fn preempted() -> Self {
-        Self::Fail(Failure::new(
-            FailureClass::Preempted,
-            "the worker was asked to go before it had begun this task",
-        ))
-    }
 }
 
 /// Everything on the local disk that a job needs; what is fetched stays in
@@ -89,6 +70,8 @@ impl Report {
 struct Ready {
     inputs: BTreeMap<String, Cached>,
     checkpoint: Option<Fetched>,
+    /// The imported data set that a `dataset` stage draws from.
+    source: Option<Source>,
 }
 
 enum Prepared {
@@ -97,23 +80,21 @@ enum Prepared {
     Reuse([u8; 32]),
 }
 
-/// Carries an attempt through; `order` counts assignments. `None`: it was dropped, and there is nothing
-/// to report.
+/// Carries an attempt through. `None`: it was dropped, and there is nothing to
+/// report.
 pub(super) async fn drive(
     context: Arc<Context>,
     attempt: AttemptId,
     task: Task,
-    order: u64,
+    turn: Turn,
     stops: Stops,
 ) -> Option<Report> {
-    let place = Workplace {
-        root: context
-            .attempts
-            .join(format!("{}-{}", attempt.task, attempt.number)),
-    };
-    let report = carry(&context, attempt, &task, order, &stops, &place).await;
+    let mut place = context.places.take();
+    let report = carry(&context, attempt, &task, turn, &stops, &mut place).await;
+    let places = context.places.clone();
     if leaves_artifact(&task.spec) {
-        context.background.spawn(remove(place.root));
+        let emptied = crate::files::blocking(move || places.give_back(&place));
+        context.background.spawn(emptied);
     }
     report
 }
@@ -122,16 +103,18 @@ async fn carry(
     context: &Arc<Context>,
     attempt: AttemptId,
     task: &Task,
-    order: u64,
+    turn: Turn,
     stops: &Stops,
-    place: &Workplace,
+    place: &mut Workplace,
 ) -> Option<Report> {
     let prepared = tokio::select! {
         biased;
         () = stops.dropped.cancelled() => return None,
         () = stops.draining.cancelled() => return Some(Report::preempted()),
-        prepared = prepare(context, task, order, place) => prepared,
+        () = stops.returned.cancelled() => return Some(Report::returned()),
+        prepared = prepare(context, task, turn, place) => prepared,
     };
+    stops.begun.store(true, Ordering::Relaxed);
     let (ready, mut lent) = match prepared {
         Ok(Some(Prepared::Run(ready, lent))) => (ready, lent),
         Ok(Some(Prepared::Reuse(digest))) => {
@@ -145,11 +128,14 @@ async fn carry(
     let light = !leaves_artifact(&task.spec);
     let resumed = ready.checkpoint.is_some();
     let folders = ready.inputs.iter();
+    let source = ready.source.as_ref();
+    let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
     let job = Job {
         attempt,
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
+            .chain(source)
             .collect(),
         out: if light { lent.void() } else { place.out() },
         checkpoint: ready.checkpoint.as_ref().map(|c| c.file.clone()),
@@ -168,6 +154,7 @@ async fn carry(
         &mut uploads,
     )
     .await;
+    place.quiet = execution.quiet;
     // The slot is free for the next attempt; the inputs may be evicted.
     drop((lent, ready));
     keep_log(context, attempt, &execution);
@@ -178,10 +165,11 @@ async fn carry(
             uploads.finish(LAST_CHECKPOINT).await;
             Some(Report::Fail(failure.clone()))
         }
-        End::Done { seconds, .. } if light => Some(Report::Commit(Commit {
+        End::Done { seconds, used, .. } if light => Some(Report::Commit(Commit {
             seconds: *seconds,
             manifest: None,
             reused: false,
+            used: *used,
         })),
         End::Done { .. } => {
             let checkpoints = resumed || uploads.any() || attempt.number > 1;
@@ -211,7 +199,7 @@ fn forget_checkpoints(context: &Context, attempt: AttemptId) {
 async fn prepare(
     context: &Context,
     task: &Task,
-    order: u64,
+    turn: Turn,
     place: &Workplace,
 ) -> Result<Option<Prepared>, Failure> {
     let mut ready = Ready::default();
@@ -219,18 +207,26 @@ async fn prepare(
         if let Some((_, digest)) = artifacts::load(&context.store, &task.key).await? {
             return Ok(Some(Prepared::Reuse(digest)));
         }
-        for folder in [place.out(), place.resume()] {
-            let made = crate::files::fs::create_dir_all(&folder).await;
-            made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
-        }
         if let StageSpec::Command(spec) = &task.spec {
             if !context.allow_commands {
                 return Err(Failure::config(
                     "this worker does not run programs of users: start it with --allow-commands",
                 ));
             }
-            let unpacked = context.baggage.unpack(&context.store, spec, place.work());
+            let (work, out) = (place.work(), place.out());
+            let unpacked = context.baggage.unpack(&context.store, spec, work, out);
             unpacked.await?;
+        } else {
+            let out = place.out();
+            let made = crate::files::fs::create_dir_all(&out).await;
+            made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
+        }
+        if let StageSpec::Dataset(spec) = &task.spec
+            && spec.imported().is_some()
+        {
+            let (store, cache) = (&context.store, &context.cache);
+            let fetched = source::fetch(store, cache, spec, place.source());
+            ready.source = Some(fetched.await?);
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
@@ -240,7 +236,7 @@ async fn prepare(
         };
         (ready.checkpoint, ready.inputs) = futures::try_join!(checkpoint, inputs)?;
     }
-    let lent = context.slots.take(order).await;
+    let lent = context.slots.take(turn).await;
     Ok(lent.map(|lent| Prepared::Run(ready, lent)))
 }
 
@@ -278,6 +274,7 @@ async fn publish(
         metrics,
         seconds,
         resumed_from,
+        used,
     } = &execution.end
     else {
         return Err(Failure::bug("only what is done can be published"));
@@ -314,6 +311,7 @@ async fn publish(
             seconds: *seconds,
             manifest: Some(digest),
             reused: false,
+            used: *used,
         }));
     }
     let published = artifacts::publish(&store, &manifest, || context.lease.covered()).await?;
@@ -322,6 +320,7 @@ async fn publish(
             seconds: *seconds,
             manifest: Some(digest),
             reused: false,
+            used: *used,
         })),
         Published::Taken(other, digest) => {
             tracing::info!(%attempt, by = %other.attempt, "another attempt was first");
@@ -341,6 +340,7 @@ fn reused(manifest: [u8; 32], seconds: f64) -> Report {
         seconds,
         manifest: Some(manifest),
         reused: true,
+        used: Used::default(),
     })
 }
 
@@ -374,13 +374,5 @@ fn leaves_artifact(spec: &StageSpec) -> bool {
     match spec {
         StageSpec::Noop(noop) => noop.artifact,
         _ => true,
-    }
-}
-
-async fn remove(folder: PathBuf) {
-    if let Err(error) = crate::files::fs::remove_dir_all(&folder).await
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(folder = %folder.display(), %error, "scratch files stay");
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Held {
     attempts: BTreeMap<AttemptId, State>,
     /// Reports to be sent in this session.
     outbox: VecDeque<AttemptId>,
+    /// Attempts taken on, ever.
+    begun: u64,
 }
 
 /// Tells an attempt that nobody wants it any more.
@@ -24,6 +26,11 @@ pub(super) struct Dropped {
     pub(super) token: CancellationToken,
     /// Killed, instead of asked to stop; set before it is cancelled.
     pub(super) at_once: Arc<AtomicBool>,
+    /// Its place in the order of assignments.
+    pub(super) order: u64,
+    /// It goes back, unless it has begun.
+    pub(super) returned: CancellationToken,
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -52,7 +59,11 @@ impl Held {
         for attempt in older {
             self.forget(attempt);
         }
-        let dropped = Dropped::default();
+        self.begun += 1;
+        let dropped = Dropped {
+            order: self.begun,
+            ..Dropped::default()
+        };
         self.attempts
             .insert(attempt, State::Working(dropped.clone()));
         Some(dropped)
@@ -71,6 +82,20 @@ impl Held {
         if let Some(State::Working(dropped)) = self.attempts.get(&attempt) {
             dropped.at_once.store(now, Ordering::Relaxed);
         }
+    }
+
+    /// Gives up to so many attempts back that have not begun, the last first;
+    /// how many.
+    pub(super) fn give_back(&self, most: usize) -> usize {
+        let waits = self.attempts.values().filter_map(|state| match state {
+            State::Working(dropped) if !dropped.begun.load(Ordering::Relaxed) => Some(dropped),
+            State::Working(_) | State::Reported(_) => None,
+        });
+        let mut waits: Vec<&Dropped> = waits.filter(|d| !d.returned.is_cancelled()).collect();
+        waits.sort_unstable_by_key(|dropped| std::cmp::Reverse(dropped.order));
+        waits.truncate(most);
+        waits.iter().for_each(|dropped| dropped.returned.cancel());
+        waits.len()
     }
 
     /// Drops an attempt, or takes note of its acknowledgement: it is stopped
@@ -156,6 +181,22 @@ mod tests {
         held.reconnected();
         assert_eq!(held.next_report(), None);
         assert!(held.is_empty());
+    }
+
+    #[test]
+    fn what_has_not_begun_goes_back_the_last_first() {
+        let mut held = Held::default();
+        let stops: Vec<Dropped> = [4, 2, 3, 1]
+            .map(|task| held.begin(attempt(task, 1)).unwrap())
+            .into();
+        stops[0].begun.store(true, Ordering::Relaxed);
+        stops[3].begun.store(true, Ordering::Relaxed);
+        let returned = || stops.iter().map(|s| s.returned.is_cancelled());
+        assert_eq!(held.give_back(1), 1);
+        assert!(returned().eq([false, false, true, false]));
+        assert_eq!(held.give_back(9), 1);
+        assert!(returned().eq([false, true, true, false]));
+        assert_eq!(held.give_back(9), 0);
     }
 
     #[test]

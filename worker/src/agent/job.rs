@@ -1,11 +1,11 @@
 //! One job on one slot: from `Run` to how it ended.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ablate_proto::artifact::MetricRow;
+use ablate_proto::capacity::Used;
 use ablate_proto::failure::{Failure, FailureClass};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep_until};
@@ -32,6 +32,9 @@ pub(super) struct Stops {
     pub(super) at_once: Arc<AtomicBool>,
     /// The worker is going.
     pub(super) draining: CancellationToken,
+    /// Another worker is free: it goes back, unless it has begun.
+    pub(super) returned: CancellationToken,
+    pub(super) begun: Arc<AtomicBool>,
 }
 
 impl Stops {
@@ -49,6 +52,7 @@ pub(super) enum End {
         metrics: Vec<MetricRow>,
         seconds: f64,
         resumed_from: Option<u64>,
+        used: Used,
     },
     Failed(Failure),
     Dropped,
@@ -62,6 +66,8 @@ pub(super) struct Execution {
     pub(super) device: String,
     pub(super) threads: usize,
     pub(super) started_ms: u64,
+    /// Nothing of it can be at work any more.
+    pub(super) quiet: bool,
 }
 
 /// Runs `job` to its end. The runner goes back to its slot only if it ended
@@ -84,6 +90,7 @@ pub(super) async fn execute(
                 device: String::new(),
                 threads: 0,
                 started_ms,
+                quiet: false,
             };
         }
     };
@@ -115,9 +122,9 @@ pub(super) async fn execute(
                         uploads.discard_given(&why).await;
                     }
                 }
-                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from }) => {
+                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from, used }) => {
                     if of == attempt {
-                        break Ok(End::Done { metrics, seconds, resumed_from });
+                        break Ok(End::Done { metrics, seconds, resumed_from, used });
                     }
                 }
                 Event::Said(FromRunner::Failed { attempt: of, failure }) => {
@@ -154,11 +161,12 @@ pub(super) async fn execute(
         }
     };
     log.send(&runner.log);
-    let execution = Execution {
+    let mut execution = Execution {
         log: std::mem::take(&mut runner.log).into_bytes(),
         device: runner.device.clone(),
         threads: runner.threads,
         started_ms,
+        quiet: false,
         end: match end {
             _ if stops.dropped.is_cancelled() => End::Dropped,
             Ok(ref end) => end.clone(),
@@ -170,6 +178,7 @@ pub(super) async fn execute(
     // A stop that crossed the result in the pipe would hit the next job.
     if end.is_ok() && (!stopping || preempted) && !spoilt {
         lent.give_back(runner);
+        execution.quiet = true;
     }
     execution
 }
@@ -209,33 +218,6 @@ impl Watch {
              killed; `worker.hang_seconds` sets the time"
         );
         Failure::new(FailureClass::Hung, cause)
-    }
-}
-
-/// The folder of one attempt on the scratch disk.
-#[derive(Debug, Clone)]
-pub(super) struct Workplace {
-    pub(super) root: PathBuf,
-}
-
-impl Workplace {
-    /// Where a user's program runs.
-    pub(super) fn work(&self) -> PathBuf {
-        self.root.join("work")
-    }
-
-    pub(super) fn out(&self) -> PathBuf {
-        self.root.join("out")
-    }
-
-    /// Checkpoints on their way to the store.
-    pub(super) fn outgoing(&self) -> PathBuf {
-        self.root.join("outgoing")
-    }
-
-    /// The checkpoint to resume from.
-    pub(super) fn resume(&self) -> PathBuf {
-        self.root.join("resume")
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 
 /// Kills for want of memory so far; `None` where that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct OomKills {
+pub(crate) struct OomKills {
     /// On this machine.
     machine: Option<u64>,
     /// Among the processes of this one's control group, which is also that of
@@ -14,7 +14,7 @@ pub(super) struct OomKills {
 }
 
 impl OomKills {
-    pub(super) fn so_far() -> Self {
+    pub(crate) fn so_far() -> Self {
         let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut files = counter_files(&group).into_iter();
         Self {
@@ -25,7 +25,7 @@ impl OomKills {
 
     /// Whether there was one between `self` and `now`. Where the group's count
     /// is known, kills of others do not matter.
-    pub(super) fn grew(self, now: Self) -> bool {
+    pub(crate) fn grew(self, now: Self) -> bool {
         let more = |before: Option<u64>, now: Option<u64>| Some(now? > before?);
         more(self.group, now.group)
             .or_else(|| more(self.machine, now.machine))

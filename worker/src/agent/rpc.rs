@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
+use super::AgentError;
 use super::finder::Finder;
 use super::lease::Lease;
 use crate::dial::{Dial, Problem};
@@ -149,6 +150,25 @@ pub(super) enum ConnectError {
     Fatal(LinkError),
 }
 
+impl ConnectError {
+    /// Why a worker that was to join this address ends.
+    pub(super) fn of(self, address: &str) -> AgentError {
+        let address = address.to_owned();
+        match self {
+            Self::GaveUp(GaveUp { tries, last }) => AgentError::Unreachable {
+                address,
+                tries,
+                last,
+            },
+            Self::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
+            Self::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted { address, why },
+            Self::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
+                AgentError::Refused { reason }
+            }
+        }
+    }
+}
+
 impl Connector {
     pub(super) fn new(
         address: String,
@@ -211,7 +231,12 @@ impl Connector {
                 Err(_) => format!("no answer within {} s", TRY.as_secs()),
             };
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            tracing::debug!(tries, error = last, ?pause, "no session yet");
+            match limit {
+                Some(limit) if tries == 1 => {
+                    tracing::warn!(error = last, ?limit, "no coordinator yet; trying again");
+                }
+                Some(_) | None => tracing::debug!(tries, error = last, ?pause, "no session yet"),
+            }
             if limit.is_some_and(|limit| begun.elapsed() + pause > limit) {
                 return Err(ConnectError::GaveUp(GaveUp { tries, last }));
             }
@@ -283,7 +308,8 @@ impl Connector {
                         endpoint,
                     });
                 }
-                other @ (ToWorker::Assign { .. }
+                other @ (ToWorker::TakeBack { .. }
+                | ToWorker::Assign { .. }
                 | ToWorker::Drop { .. }
                 | ToWorker::Ack { .. }
                 | ToWorker::Follow { .. }) => {

@@ -19,7 +19,8 @@ use super::attempt::{Context, Report, drive};
 use super::held::Held;
 use super::job::Stops;
 use super::line::{Connecting, Line, Step, advance, room};
-use super::rpc::{ConnectError, Connector, Link, LinkError};
+use super::rpc::{Connector, Link, LinkError};
+use super::slots::Turn;
 use super::{AgentError, Opener};
 
 /// After the last acknowledgement, for assignments that crossed the farewell.
@@ -46,8 +47,6 @@ pub(super) struct Session {
     held: Held,
     attempts: JoinSet<Option<Report>>,
     names: HashMap<Id, AttemptId>,
-    /// How many, ever.
-    assigned: u64,
     progress: mpsc::Receiver<FromWorker>,
     draining: CancellationToken,
     /// When the grace period ends, once the worker is going.
@@ -78,7 +77,6 @@ impl Session {
             held: Held::default(),
             attempts: JoinSet::new(),
             names: HashMap::new(),
-            assigned: 0,
             progress,
             draining: CancellationToken::new(),
             deadline: None,
@@ -102,7 +100,7 @@ impl Session {
                 Some(ended) = self.attempts.join_next_with_id() => self.ended(ended),
                 step = advance(&mut self.line) => match step {
                     Step::Connected(link) => self.connected(link).await?,
-                    Step::Failed(error) => return Err(self.no_session(error)),
+                    Step::Failed(error) => return Err(error.of(&self.terms.address)),
                     Step::Message(message) => self.message(message),
                     Step::Lost(error) => self.lost(error)?,
                 },
@@ -195,8 +193,12 @@ impl Session {
 
     fn message(&mut self, message: ToWorker) {
         match message {
-            ToWorker::Assign { attempt, task } => match task.open() {
-                Ok(task) => self.assigned(attempt, task),
+            ToWorker::Assign {
+                attempt,
+                task,
+                share,
+            } => match task.open() {
+                Ok(task) => self.assigned(attempt, task, share),
                 Err(error) => self.incompatible(error.into()),
             },
             ToWorker::Drop { .. } if planted!(DropIgnored) => {}
@@ -215,6 +217,10 @@ impl Session {
                     tracing::info!(task = %attempt.task.short(), attempt = attempt.number, "report refused as out of date");
                 }
             }
+            ToWorker::TakeBack { most } => {
+                let back = self.held.give_back(most as usize);
+                tracing::info!(most, back, "another worker is free; handing back");
+            }
             ToWorker::Follow { attempt, on } => {
                 if let Some((_, context)) = &self.opened {
                     context.followed.set(attempt, on && self.held.has(attempt));
@@ -229,7 +235,7 @@ impl Session {
         self.held.forget(attempt)
     }
 
-    fn assigned(&mut self, attempt: AttemptId, task: Task) {
+    fn assigned(&mut self, attempt: AttemptId, task: Task, share: u32) {
         let Some(dropped) = self.held.begin(attempt) else {
             return;
         };
@@ -241,13 +247,18 @@ impl Session {
             return;
         }
         tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = task.label, "assigned");
-        self.assigned += 1;
         let stops = Stops {
             dropped: dropped.token,
             at_once: dropped.at_once,
             draining: self.draining.clone(),
+            returned: dropped.returned,
+            begun: dropped.begun,
         };
-        let work = Box::pin(drive(context.clone(), attempt, task, self.assigned, stops));
+        let turn = Turn {
+            order: dropped.order,
+            share,
+        };
+        let work = Box::pin(drive(context.clone(), attempt, task, turn, stops));
         let id = self.attempts.spawn(work).id();
         self.names.insert(id, attempt);
     }
@@ -289,24 +300,6 @@ impl Session {
     fn incompatible(&mut self, what: InvalidMessage) {
         self.fatal = Some(AgentError::Incompatible(what));
         self.drain();
-    }
-
-    fn no_session(&self, error: ConnectError) -> AgentError {
-        match error {
-            ConnectError::GaveUp(gave_up) => AgentError::Unreachable {
-                address: self.terms.address.clone(),
-                tries: gave_up.tries,
-                last: gave_up.last,
-            },
-            ConnectError::Fatal(LinkError::Incompatible(what)) => AgentError::Incompatible(what),
-            ConnectError::Fatal(LinkError::Untrusted(why)) => AgentError::Untrusted {
-                address: self.terms.address.clone(),
-                why,
-            },
-            ConnectError::Fatal(LinkError::Refused(reason) | LinkError::Lost(reason)) => {
-                AgentError::Refused { reason }
-            }
-        }
     }
 
     fn reconnect(&mut self) {

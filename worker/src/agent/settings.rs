@@ -17,6 +17,11 @@ pub struct WorkerSettings {
     pub slots: usize,
     /// Cores of each runner.
     pub threads_per_slot: usize,
+    /// Tasks that may share a slot, once it is known how little of it they use.
+    pub pack: usize,
+    /// Bytes for all tasks together, and for one of them. 0: not counted.
+    pub memory: u64,
+    pub largest: u64,
     /// UUIDs of the GPUs that the slots take in turn; without any they compute
     /// on the CPU.
     pub gpus: Vec<String>,
@@ -52,6 +57,9 @@ impl Default for WorkerSettings {
             token: None,
             slots: 1,
             threads_per_slot: cores,
+            pack: 1,
+            memory: 0,
+            largest: 0,
             gpus: Vec::new(),
             scratch: std::env::temp_dir().join("ablate-worker"),
             runner: Vec::new(),
@@ -95,6 +103,10 @@ impl WorkerSettings {
                 "threads_per_slot",
                 "must be at least 1",
             ));
+        }
+        if !(1..=64).contains(&self.pack) {
+            let why = format!("is {}; 1 to 64 are possible", self.pack);
+            return Err(InvalidSetting::new("pack", why));
         }
         if self.runner.is_empty() {
             let why = "is empty; the program that runs stages is expected";

@@ -134,6 +134,7 @@ async fn run(
         metrics: vec![row],
         seconds: total.as_secs_f64(),
         resumed_from: None,
+        used: ablate_proto::capacity::Used::default(),
     };
     say(out, &done).await;
     true

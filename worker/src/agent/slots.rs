@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ablate_proto::capacity::SLOT;
 use ablate_proto::failure::Failure;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -20,11 +21,23 @@ pub(super) struct Slots {
 
 #[derive(Debug, Default)]
 struct Board {
+    /// As many as may run at once.
     idle: Vec<Slot>,
+    /// What is left of the slots, in their unit.
+    free: u32,
     /// Attempts that are ready to run. Of those, the one assigned first is
     /// served first: the coordinator sends what is urgent first.
-    waiting: BTreeMap<u64, oneshot::Sender<Lent>>,
+    waiting: BTreeMap<u64, (u32, oneshot::Sender<Lent>)>,
     closed: bool,
+}
+
+/// When an attempt is served, and how much of a slot it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// Counts assignments.
+    pub(super) order: u64,
+    /// In units of [`SLOT`].
+    pub(super) share: u32,
 }
 
 #[derive(Debug)]
@@ -41,19 +54,42 @@ struct Slot {
 pub(super) struct Lent {
     slots: Arc<Slots>,
     slot: Option<Slot>,
+    share: u32,
+}
+
+impl Board {
+    /// A slot for so much of one, if that is free: on the GPU with most left.
+    fn lend(&mut self, share: u32) -> Option<Slot> {
+        if self.free < share || self.idle.is_empty() {
+            return None;
+        }
+        let idle = |gpu: &Option<String>| self.idle.iter().filter(|s| s.gpu == *gpu).count();
+        let last = self.idle.len() - 1;
+        let at = match self.idle[last].gpu {
+            None => last,
+            Some(_) => (0..=last).max_by_key(|at| idle(&self.idle[*at].gpu))?,
+        };
+        self.free -= share;
+        Some(self.idle.swap_remove(at))
+    }
 }
 
 impl Slots {
-    /// `folder` takes one empty folder for each slot; the slots take the GPUs
-    /// in turn.
+    /// `folder` takes one empty folder for each runner, of which there are
+    /// `pack` for each slot; they take the GPUs in turn.
     pub(super) async fn new(
         launcher: Launcher,
-        count: usize,
+        (slots, pack): (usize, usize),
         gpus: &[String],
         folder: &Path,
     ) -> std::io::Result<Arc<Self>> {
-        let mut board = Board::default();
-        for index in 0..count {
+        let mut board = Board {
+            free: u32::try_from(slots)
+                .unwrap_or(u32::MAX)
+                .saturating_mul(SLOT),
+            ..Board::default()
+        };
+        for index in 0..slots * pack {
             let void = folder.join(index.to_string());
             crate::files::fs::create_dir_all(&void).await?;
             let gpu = gpus.get(index % gpus.len().max(1)).cloned();
@@ -81,53 +117,64 @@ impl Slots {
         Ok(device)
     }
 
-    /// Waits for a slot; `order` counts assignments. `None` once the worker
-    /// is closing.
-    pub(super) async fn take(self: &Arc<Self>, order: u64) -> Option<Lent> {
+    /// Waits for a slot, or a part of one. `None` once the worker is closing.
+    pub(super) async fn take(self: &Arc<Self>, turn: Turn) -> Option<Lent> {
         let next = {
             let mut board = self.board();
             if board.closed {
                 return None;
             }
-            if let Some(slot) = board.idle.pop() {
-                return Some(self.lend(slot));
+            if board.waiting.is_empty()
+                && let Some(slot) = board.lend(turn.share)
+            {
+                return Some(self.lend(slot, turn.share));
             }
             let (tx, next) = oneshot::channel();
-            board.waiting.insert(order, tx);
+            board.waiting.insert(turn.order, (turn.share, tx));
             next
         };
         next.await.ok()
     }
 
-    fn lend(self: &Arc<Self>, slot: Slot) -> Lent {
+    fn lend(self: &Arc<Self>, slot: Slot, share: u32) -> Lent {
         Lent {
             slots: self.clone(),
             slot: Some(slot),
+            share,
         }
     }
 
-    /// Gives a slot to the first that still waits for it.
-    fn put(self: &Arc<Self>, mut slot: Slot) {
+    /// Takes a slot back, and serves those that wait, in their order.
+    fn put(self: &Arc<Self>, slot: Slot, share: u32) {
+        {
+            let mut board = self.board();
+            board.free += share;
+            board.idle.push(slot);
+        }
         loop {
-            let tx = {
+            let (tx, lent) = {
                 let mut board = self.board();
-                let next = if planted!(LostWakeUp) {
-                    None
-                } else {
-                    board.waiting.pop_first()
-                };
-                match next {
-                    Some((_, tx)) => tx,
-                    None => return board.idle.push(slot),
+                if planted!(LostWakeUp) {
+                    return;
                 }
+                let Some(share) = board.waiting.first_key_value().map(|(_, first)| first.0) else {
+                    return;
+                };
+                let Some(slot) = board.lend(share) else {
+                    return;
+                };
+                let Some((_, (_, tx))) = board.waiting.pop_first() else {
+                    return;
+                };
+                (tx, self.lend(slot, share))
             };
-            match tx.send(self.lend(slot)) {
-                Ok(()) => return,
+            if let Err(mut lent) = tx.send(lent)
                 // That one was dropped meanwhile.
-                Err(mut lent) => match lent.slot.take() {
-                    Some(back) => slot = back,
-                    None => return,
-                },
+                && let Some(slot) = lent.slot.take()
+            {
+                let mut board = self.board();
+                board.free += lent.share;
+                board.idle.push(slot);
             }
         }
     }
@@ -190,7 +237,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.slots.put(slot);
+            self.slots.put(slot, self.share);
         }
     }
 }
@@ -214,12 +261,14 @@ mod tests {
             reaper: TaskTracker::new(),
         };
         let gpus = ["GPU-a", "GPU-b"].map(str::to_owned);
-        let slots = Slots::new(launcher, 3, &gpus, folder.path()).await.unwrap();
+        let slots = Slots::new(launcher, (3, 1), &gpus, folder.path())
+            .await
+            .unwrap();
         let first = slots.device().await.unwrap();
         let mut lent = Vec::new();
         let mut devices = Vec::new();
         for order in 0..3 {
-            let mut slot = slots.take(order).await.unwrap();
+            let mut slot = slots.take(Turn { order, share: SLOT }).await.unwrap();
             devices.push(slot.runner().await.unwrap().device.clone());
             lent.push(slot);
         }

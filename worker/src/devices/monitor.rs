@@ -11,6 +11,8 @@ use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
+use crate::runner::usage;
+
 const EVERY: Duration = Duration::from_millis(500);
 
 /// A stage that is being watched.
@@ -80,6 +82,7 @@ fn sample(device: &Device<'_>, seen: &mut Seen) -> Result<(), NvmlError> {
         Some(UsedGpuMemory::Unavailable) | None => memory.used,
     };
     seen.peak = seen.peak.max(used);
+    usage::on_device(used);
     seen.total = memory.total;
     seen.busy += u64::from(device.utilization_rates()?.gpu);
     seen.samples += 1;

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ablate_proto::artifact::MetricRow;
+use ablate_proto::capacity::Used;
 use ablate_proto::failure::Failure;
 
 use super::context::{Context, Report};
 use super::protocol::{FromRunner, Job};
+use super::usage;
 use crate::stages;
 
 /// Where the last panic happened; its message comes with the payload.
@@ -36,6 +38,7 @@ pub(crate) fn run(
 ) -> FromRunner {
     let attempt = job.attempt;
     let started = Instant::now();
+    let usage = usage::begin();
     tracing::info!(task = %job.task.key.short(), attempt = attempt.number,
         label = job.task.label, "stage starts");
     let stage = move || {
@@ -48,12 +51,14 @@ pub(crate) fn run(
     let result = catch_unwind(AssertUnwindSafe(stage));
     let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
     let seconds = started.elapsed().as_secs_f64();
-    last_message(attempt, seconds, result)
+    let used = usage.end(started.elapsed());
+    last_message(attempt, seconds, used, result)
 }
 
 fn last_message(
     attempt: ablate_proto::id::AttemptId,
     seconds: f64,
+    used: Used,
     result: Result<(Vec<MetricRow>, Option<u64>), Failure>,
 ) -> FromRunner {
     match result {
@@ -64,6 +69,7 @@ fn last_message(
                 metrics,
                 seconds,
                 resumed_from,
+                used,
             }
         }
         Err(failure) => {

@@ -11,6 +11,7 @@ mod job;
 pub(crate) mod program;
 pub(crate) mod protocol;
 pub(crate) mod pulse;
+pub(crate) mod usage;
 
 use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;

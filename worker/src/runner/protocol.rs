@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ablate_proto::artifact::MetricRow;
+use ablate_proto::capacity::Used;
 use ablate_proto::failure::Failure;
 use ablate_proto::id::AttemptId;
 use ablate_proto::task::Task;
@@ -63,6 +64,8 @@ pub(crate) enum FromRunner {
         metrics: Vec<MetricRow>,
         seconds: f64,
         resumed_from: Option<u64>,
+        #[serde(default)]
+        used: Used,
     },
     Failed {
         attempt: AttemptId,

@@ -70,7 +70,7 @@ fn slots_are_shared_whatever_tasks_take() {
         .core
         .workers
         .get(&worker("w"))
-        .map(|w| w.held.iter().copied().collect())
+        .map(|w| w.held.keys().copied().collect())
         .unwrap();
     for attempt in &held[..4] {
         let commit = Commit {

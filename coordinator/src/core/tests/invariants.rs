@@ -176,7 +176,7 @@ fn hear(world: &mut World, beliefs: &mut Beliefs) {
                 ToWorker::Drop { attempt, .. } | ToWorker::Ack { attempt, .. } => {
                     held.retain(|a| *a != attempt);
                 }
-                ToWorker::Welcome { .. } | ToWorker::Follow { .. } => {}
+                ToWorker::Welcome { .. } | ToWorker::Follow { .. } | ToWorker::TakeBack { .. } => {}
             }
         }
     }
@@ -192,7 +192,10 @@ pub(super) fn durable_view(core: &Core) -> BTreeMap<TaskKey, String> {
                 .collect()
         };
         let state = match &entry.state {
-            State::Leased(lease) => format!("leased {} {}", lease.worker, lease.attempt),
+            State::Leased(lease) => format!(
+                "leased {} {} {:?}",
+                lease.worker, lease.attempt, lease.grant
+            ),
             State::Delayed { .. } | State::Ready => "ready".to_owned(),
             other => format!("{other:?}"),
         };
@@ -216,7 +219,7 @@ fn check(world: &World, committed: &mut BTreeMap<TaskKey, AttemptId>) {
     // Every lease is known to exactly the worker that has it.
     let mut leased = BTreeSet::new();
     for (id, worker) in core.workers.iter() {
-        for attempt in &worker.held {
+        for attempt in worker.held.keys() {
             assert!(leased.insert(attempt.task), "two leases for {attempt}");
             let entry = core.tasks.get(&attempt.task).unwrap();
             assert!(entry.lease_of(id, *attempt).is_some());

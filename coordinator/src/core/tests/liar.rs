@@ -46,6 +46,7 @@ fn tell(world: &mut World, lie: &Lie) {
                 seconds: 1e9,
                 manifest: Some([0; 32]),
                 reused: false,
+                used: done().used,
             };
             world.step(Event::Commit {
                 worker: id,

@@ -6,11 +6,13 @@ mod fairness;
 mod invariants;
 mod liar;
 mod model;
+mod packing;
 mod removed;
 mod scenarios;
 
 use std::collections::VecDeque;
 
+use ablate_proto::capacity::{Capacity, Used};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, SweepId, TaskKey, WorkerId};
 use ablate_proto::message::{Commit, Hello, ToWorker};
@@ -52,6 +54,7 @@ pub(super) fn done() -> Commit {
         seconds: 1.0,
         manifest: None,
         reused: false,
+        used: Used::default(),
     }
 }
 
@@ -97,6 +100,20 @@ impl World {
     }
 
     pub(super) fn hello(&mut self, name: &str, slots: u32, holding: Vec<AttemptId>) -> u64 {
+        self.enter(name, slots, Capacity::default(), holding)
+    }
+
+    pub(super) fn hello_with(&mut self, name: &str, slots: u32, capacity: Capacity) -> u64 {
+        self.enter(name, slots, capacity, Vec::new())
+    }
+
+    fn enter(
+        &mut self,
+        name: &str,
+        slots: u32,
+        capacity: Capacity,
+        holding: Vec<AttemptId>,
+    ) -> u64 {
         self.sessions += 1;
         let session = self.sessions;
         let hello = Hello {
@@ -106,6 +123,7 @@ impl World {
             host: "box".to_owned(),
             device: "cpu".to_owned(),
             commands: false,
+            capacity,
             holding,
         };
         self.step(Event::Hello { hello, session });

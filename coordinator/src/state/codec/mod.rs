@@ -5,6 +5,7 @@
 mod saved;
 mod table;
 
+use ablate_proto::capacity::{Grant, SLOT, Used};
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, TaskKey};
 use ablate_proto::status::Hold;
@@ -78,8 +79,8 @@ enum Kind {
     Gone(Gone),
     #[prost(message, tag = "20")]
     SavedSweep(saved::Sweep),
-    #[prost(message, tag = "21")]
-    SavedTasks(saved::Tasks),
+    #[prost(message, boxed, tag = "21")]
+    SavedTasks(Box<saved::Tasks>),
     #[prost(message, tag = "22")]
     SavedList(saved::List),
     #[prost(message, tag = "23")]
@@ -134,6 +135,13 @@ struct Started {
     number: u32,
     #[prost(string, tag = "3")]
     worker: String,
+    #[prost(uint64, tag = "4")]
+    memory: u64,
+    /// 0: a whole slot.
+    #[prost(uint32, tag = "5")]
+    share: u32,
+    #[prost(bool, tag = "6")]
+    whole: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -148,6 +156,10 @@ struct Committed {
     manifest: Option<Vec<u8>>,
     #[prost(bool, tag = "5")]
     reused: bool,
+    #[prost(uint64, tag = "6")]
+    used_memory: u64,
+    #[prost(float, tag = "7")]
+    used_cores: f32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -196,22 +208,32 @@ impl From<&Fact> for Row {
                 sweep: sweep.to_string(),
                 priority: *priority,
             }),
-            Fact::AttemptStarted { attempt, worker } => Kind::Started(Started {
+            Fact::AttemptStarted {
+                attempt,
+                worker,
+                grant,
+            } => Kind::Started(Started {
                 task: attempt.task.as_bytes().to_vec(),
                 number: attempt.number,
                 worker: worker.to_string(),
+                memory: grant.memory,
+                share: share(*grant),
+                whole: grant.whole,
             }),
             Fact::TaskCommitted {
                 attempt,
                 seconds,
                 manifest,
                 reused,
+                used,
             } => Kind::Committed(Committed {
                 task: attempt.task.as_bytes().to_vec(),
                 number: attempt.number,
                 seconds: *seconds,
                 manifest: manifest.map(Vec::from),
                 reused: *reused,
+                used_memory: used.memory,
+                used_cores: used.cores,
             }),
             Fact::AttemptFailed { attempt, failure } => Kind::Failed(Failed {
                 task: attempt.task.as_bytes().to_vec(),
@@ -220,7 +242,7 @@ impl From<&Fact> for Row {
                 cause: failure.cause.clone(),
             }),
             Fact::SavedSweep(sweep) => Kind::SavedSweep(sweep.into()),
-            Fact::SavedTasks(tasks) => Kind::SavedTasks(tasks.into()),
+            Fact::SavedTasks(tasks) => Kind::SavedTasks(Box::new(tasks.into())),
             Fact::SavedList(list) => Kind::SavedList(list.into()),
             Fact::SavedDurations(durations) => Kind::SavedDurations(durations.into()),
         };
@@ -264,12 +286,17 @@ impl TryFrom<Row> for Fact {
             Kind::Started(started) => Self::AttemptStarted {
                 attempt: attempt(&started.task, started.number)?,
                 worker: id(&started.worker)?,
+                grant: grant(started.memory, started.share, started.whole),
             },
             Kind::Committed(committed) => Self::TaskCommitted {
                 attempt: attempt(&committed.task, committed.number)?,
                 seconds: committed.seconds,
                 manifest: committed.manifest.map(digest).transpose()?,
                 reused: committed.reused,
+                used: Used {
+                    memory: committed.used_memory,
+                    cores: committed.used_cores,
+                },
             },
             Kind::Failed(failed) => Self::AttemptFailed {
                 attempt: attempt(&failed.task, failed.number)?,
@@ -279,7 +306,7 @@ impl TryFrom<Row> for Fact {
                 },
             },
             Kind::SavedSweep(sweep) => Self::SavedSweep(sweep.try_into()?),
-            Kind::SavedTasks(tasks) => Self::SavedTasks(tasks.try_into()?),
+            Kind::SavedTasks(tasks) => Self::SavedTasks((*tasks).try_into()?),
             Kind::SavedList(list) => Self::SavedList(list.into()),
             Kind::SavedDurations(durations) => Self::SavedDurations(durations.try_into()?),
         })
@@ -299,6 +326,23 @@ fn class(name: &str) -> Result<FailureClass, String> {
     let mut all = FailureClass::ALL.iter();
     let found = all.find(|class| class.name() == name).copied();
     found.ok_or_else(|| format!("`{name}` is no class of failures"))
+}
+
+/// A whole slot is not written.
+fn share(grant: Grant) -> u32 {
+    if grant.share == SLOT { 0 } else { grant.share }
+}
+
+fn grant(memory: u64, share: u32, whole: bool) -> Grant {
+    let share = match share {
+        0 => SLOT,
+        share => share.min(SLOT),
+    };
+    Grant {
+        memory,
+        share,
+        whole,
+    }
 }
 
 fn digest(bytes: Vec<u8>) -> Result<[u8; 32], String> {

@@ -6,7 +6,7 @@ use ablate_proto::status::Hold;
 use prost::Message;
 
 use super::table::{Names, Table};
-use super::{class, id};
+use super::{class, grant, id, share};
 use crate::core::saved::{SavedDuration, SavedList, SavedState, SavedSweep, SavedTask};
 
 #[derive(Clone, PartialEq, Message)]
@@ -71,6 +71,12 @@ pub(super) struct Tasks {
     claims: Vec<u32>,
     #[prost(message, repeated, tag = "11")]
     troubles: Vec<Trouble>,
+    /// Of those that are leased: bytes, and twice the share of a slot, and
+    /// one more if it has the worker to itself.
+    #[prost(uint64, repeated, tag = "12")]
+    memories: Vec<u64>,
+    #[prost(uint32, repeated, tag = "13")]
+    shares: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -84,6 +90,8 @@ struct Trouble {
     class: Option<String>,
     #[prost(string, tag = "4")]
     cause: String,
+    #[prost(uint32, tag = "5")]
+    raised: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,6 +122,10 @@ struct Duration {
     work: f64,
     #[prost(double, tag = "5")]
     spread: f64,
+    #[prost(double, tag = "6")]
+    memory: f64,
+    #[prost(double, tag = "7")]
+    cores: f64,
 }
 
 const OPEN: u8 = 0;
@@ -178,7 +190,9 @@ impl From<&Vec<SavedTask>> for Tasks {
         for (at, saved) in saved.iter().enumerate() {
             rows.states.push(match &saved.state {
                 SavedState::Open => OPEN,
-                SavedState::Leased(worker) => {
+                SavedState::Leased(worker, grant) => {
+                    rows.memories.push(grant.memory);
+                    rows.shares.push(2 * share(*grant) + u32::from(grant.whole));
                     rows.leased_by.push(workers.number(worker.as_str()));
                     LEASED
                 }
@@ -198,7 +212,7 @@ impl From<&Vec<SavedTask>> for Tasks {
             let claims = saved.claims.iter();
             rows.claims
                 .extend(claims.map(|(sweep, wants)| 2 * sweep + u32::from(*wants)));
-            if !saved.failures.is_empty() || saved.last_failure.is_some() {
+            if !saved.failures.is_empty() || saved.last_failure.is_some() || saved.raised > 0 {
                 let last = saved.last_failure.as_ref();
                 let counted = saved.failures.iter().map(|(class, count)| Counted {
                     what: class.name().to_owned(),
@@ -209,6 +223,7 @@ impl From<&Vec<SavedTask>> for Tasks {
                     failures: counted.collect(),
                     class: last.map(|failure| failure.class.name().to_owned()),
                     cause: last.map_or_else(String::new, |failure| failure.cause.clone()),
+                    raised: saved.raised.into(),
                 });
             }
         }
@@ -232,13 +247,23 @@ impl TryFrom<Tasks> for Vec<SavedTask> {
         let worker = |number: u32| workers.get(number as usize).cloned().ok_or_else(short);
         let (mut done_by, mut seconds) = (rows.done_by.into_iter(), rows.seconds.into_iter());
         let mut leased_by = rows.leased_by.into_iter();
+        // Written since memory is counted.
+        let mut memories = rows.memories.into_iter();
+        let mut shares = rows.shares.into_iter();
         let mut claims = rows.claims.into_iter();
         let mut all = Vec::with_capacity(tasks.len());
         for (at, task) in tasks.into_iter().enumerate() {
             let of = |column: &[u32]| column.get(at).copied().ok_or_else(short);
             let state = match *rows.states.get(at).ok_or_else(short)? {
                 OPEN => SavedState::Open,
-                LEASED => SavedState::Leased(worker(leased_by.next().ok_or_else(short)?)?),
+                LEASED => {
+                    let share = shares.next().unwrap_or(0);
+                    let memory = memories.next().unwrap_or(0);
+                    SavedState::Leased(
+                        worker(leased_by.next().ok_or_else(short)?)?,
+                        grant(memory, share / 2, share % 2 == 1),
+                    )
+                }
                 DONE => SavedState::Done {
                     attempt: done_by.next().ok_or_else(short)?,
                     seconds: seconds.next().ok_or_else(short)?,
@@ -267,6 +292,7 @@ impl TryFrom<Tasks> for Vec<SavedTask> {
                 claims: own,
                 home,
                 failures: Vec::new(),
+                raised: 0,
                 last_failure: None,
             });
         }
@@ -275,6 +301,7 @@ impl TryFrom<Tasks> for Vec<SavedTask> {
             for counted in trouble.failures {
                 saved.failures.push((class(&counted.what)?, counted.count));
             }
+            saved.raised = u8::try_from(trouble.raised).unwrap_or(0);
             if let Some(name) = trouble.class {
                 let class = class(&name)?;
                 let cause = trouble.cause;
@@ -313,6 +340,8 @@ impl From<&Vec<SavedDuration>> for Durations {
             seconds: saved.seconds,
             work: saved.work,
             spread: saved.spread,
+            memory: saved.memory,
+            cores: saved.cores,
         });
         Self {
             durations: durations.collect(),
@@ -331,6 +360,8 @@ impl TryFrom<Durations> for Vec<SavedDuration> {
                 seconds: row.seconds,
                 work: row.work,
                 spread: row.spread,
+                memory: row.memory,
+                cores: row.cores,
             })
         };
         rows.durations.into_iter().map(row).collect()

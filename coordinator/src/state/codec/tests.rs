@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use ablate_proto::capacity::{Grant, Used};
 use ablate_proto::stage::{ArvmSpec, NoopSpec};
 use ablate_proto::task::{Input, SealedTask, Task};
 use proptest::prelude::*;
@@ -44,6 +45,10 @@ fn every_fact() -> Vec<Fact> {
         seconds: 0.1 + 0.2,
         manifest,
         reused,
+        used: Used {
+            memory: 9,
+            cores: 0.5,
+        },
     };
     let hold = Hold {
         person: true,
@@ -65,6 +70,11 @@ fn every_fact() -> Vec<Fact> {
         Fact::AttemptStarted {
             attempt,
             worker: "w".parse().unwrap(),
+            grant: Grant {
+                memory: 1 << 40,
+                share: 256,
+                whole: true,
+            },
         },
         committed(None, true),
         committed(Some([8; 32]), false),

@@ -120,7 +120,13 @@ impl Peer {
             number,
         };
         let task = Arc::new(task.clone().into());
-        self.say(ToWorker::Assign { attempt, task }).await;
+        let share = ablate_proto::capacity::SLOT;
+        let assign = ToWorker::Assign {
+            attempt,
+            task,
+            share,
+        };
+        self.say(assign).await;
         attempt
     }
 

@@ -128,6 +128,7 @@ fn run(job: &Job, lines: &mut Lines<StdinLock<'static>>) {
         metrics: vec![MetricRow::scalar("pid", "", Direction::Neutral, pid)],
         seconds: 0.25,
         resumed_from,
+        used: ablate_proto::capacity::Used::default(),
     });
 }
 

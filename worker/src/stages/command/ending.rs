@@ -21,6 +21,8 @@ pub(super) struct Ending {
     pub(super) status: ExitStatus,
     /// Why it was asked to end, if it was.
     pub(super) ended_as: Option<FailureClass>,
+    /// The kernel has killed for want of memory meanwhile.
+    pub(super) starved: bool,
     /// The end of its standard error.
     pub(super) words: String,
 }
@@ -57,7 +59,11 @@ impl Ending {
                 );
                 return Err(self.failure(FailureClass::Bug, &cause));
             }
-            // From outside: the kernel, short of memory, or a person.
+            (_, Some(Signal::SIGKILL)) if self.starved => {
+                let cause = format!("{cause}, since memory had run out");
+                return Err(self.failure(FailureClass::OutOfMemory, &cause));
+            }
+            // From outside, by a person.
             (_, Some(Signal::SIGKILL | Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)) => {
                 FailureClass::Lost
             }
@@ -100,6 +106,7 @@ mod tests {
         Ending {
             status: ExitStatus::from_raw(raw),
             ended_as,
+            starved: false,
             words: "Traceback".to_owned(),
         }
     }
@@ -134,6 +141,21 @@ mod tests {
                 let verdict = ending(raw, Some(class)).verdict(true);
                 assert_eq!(verdict.unwrap_err().class, class);
             }
+        }
+    }
+
+    #[test]
+    fn a_kill_by_the_kernel_for_want_of_memory_is_told_apart() {
+        for (raw, class) in [
+            (9, FailureClass::OutOfMemory),
+            ((128 + 9) << 8, FailureClass::OutOfMemory),
+            (15, FailureClass::Lost),
+        ] {
+            let ending = Ending {
+                starved: true,
+                ..ending(raw, None)
+            };
+            assert_eq!(ending.verdict(false).unwrap_err().class, class, "{raw}");
         }
     }
 

@@ -26,12 +26,16 @@ use self::ending::Ending;
 use self::metrics::Metrics;
 use self::process::{Program, Waited};
 use super::spec;
+use crate::agent::oom::OomKills;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 use crate::runner::protocol::FromRunner;
+use crate::runner::usage;
 
 /// Metrics are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often its memory is looked at.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
 /// Points that go to the coordinator at a time; the newest.
 const LIVE: usize = 256;
 
@@ -103,15 +107,18 @@ fn follow(
 ) -> Result<Ending, Failure> {
     let grace = Duration::from_secs_f64(spec.grace_seconds);
     let silence = Duration::from_secs_f64(spec.silence_seconds);
+    let kills = OomKills::so_far();
     let mut ended_as = None;
     let mut kill_at: Option<Instant> = None;
     let (mut looked, mut heard) = (Instant::now(), Instant::now());
+    let mut measured = Instant::now();
     loop {
         match program.wait()? {
             Waited::Ended(status) => {
                 return Ok(Ending {
                     status,
                     ended_as,
+                    starved: kills.grew(OomKills::so_far()),
                     words: program.last_words(),
                 });
             }
@@ -121,6 +128,10 @@ fn follow(
         let now = Instant::now();
         if now.duration_since(looked) >= LOOK_EVERY {
             looked = now;
+            if measured.elapsed() >= MEASURE_EVERY {
+                measured = now;
+                usage::look_at(program.group());
+            }
             if metrics.look()? {
                 heard = now;
             }

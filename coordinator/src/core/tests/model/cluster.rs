@@ -38,7 +38,9 @@ impl Cluster {
                         ToWorker::Ack { attempt, accepted } => {
                             sent.push(Letter::Ack(node, attempt, accepted));
                         }
-                        ToWorker::Welcome { .. } | ToWorker::Follow { .. } => {}
+                        ToWorker::Welcome { .. }
+                        | ToWorker::Follow { .. }
+                        | ToWorker::TakeBack { .. } => {}
                     }
                 }
                 Effect::StoreOutcome(_) | Effect::ForgetOutcome(_) => {}
@@ -278,6 +280,7 @@ impl Cluster {
                     host: String::new(),
                     device: String::new(),
                     commands: false,
+                    capacity: Capacity::default(),
                     holding,
                 };
                 Event::Hello { hello, session }
