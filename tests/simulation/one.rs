@@ -15,7 +15,7 @@ use crate::scenario::Scenario;
 use crate::{chance, clock};
 
 /// A simulation that does not end by then has gone round in circles.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How it ended, and all that happened, as text.
 #[derive(Debug, PartialEq, Eq)]
