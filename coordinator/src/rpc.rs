@@ -17,7 +17,6 @@ use ablate_proto::wire::sweeps_server::{Sweeps, SweepsServer};
 use ablate_proto::wire::{self, CoordinatorMessage, WorkerMessage};
 use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
