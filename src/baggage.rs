@@ -57,6 +57,7 @@ impl SweepFile {
             profile: self.profile.clone(),
             set: self.set.clone(),
             files: self.files.iter().map(named).collect::<Files>(),
+            ..Options::default()
         }
     }
 }

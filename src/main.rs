@@ -2,12 +2,14 @@
 //! boxes a team has.
 
 mod allocator;
+mod at_hand;
 mod baggage;
 mod cli;
 mod client;
 mod cluster;
 mod difference;
 mod exit;
+mod import;
 mod lines;
 mod progress;
 mod report;

@@ -1,6 +1,7 @@
 //! Opens the object store that a URL or a path names.
 
 mod cloud;
+mod folder;
 pub(crate) mod leftovers;
 mod redact;
 
@@ -9,7 +10,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 
 /// The folder behind a store on this machine: `file:///…`, `file:…` or a
 /// plain path. `None` for other URLs.
@@ -33,8 +33,8 @@ pub(crate) fn absolute(url: &str) -> anyhow::Result<String> {
     Ok(format!("file://{}", folder.display()))
 }
 
-/// Opens a store. A local folder is made if it is missing, and every write
-/// to it is synced, since the coordinator's state depends on it.
+/// Opens a store. A local folder is made if it is missing, and writes to it
+/// are synced, since the coordinator's state depends on them.
 pub(crate) fn open(url: &str) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let Some(folder) = local_folder(url) else {
         let scheme = url.split("://").next().unwrap_or_default();
@@ -65,9 +65,9 @@ pub(crate) fn open_existing(url: &str) -> anyhow::Result<Arc<dyn ObjectStore>> {
 fn open_folder(folder: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("making the store's folder {}", folder.display()))?;
-    let store = LocalFileSystem::new_with_prefix(folder)
+    let store = folder::Folder::open(folder)
         .with_context(|| format!("opening the store in {}", folder.display()))?;
-    Ok(Arc::new(store.with_fsync(true)))
+    Ok(Arc::new(store))
 }
 
 #[cfg(test)]

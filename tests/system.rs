@@ -3,6 +3,8 @@
 
 #[path = "system/architecture.rs"]
 mod architecture;
+#[path = "system/audit.rs"]
+mod audit;
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[path = "system/by_hand.rs"]
@@ -15,6 +17,8 @@ mod control;
 mod crashes;
 #[path = "system/cuts.rs"]
 mod cuts;
+#[path = "system/data.rs"]
+mod data;
 #[path = "system/disks.rs"]
 mod disks;
 #[path = "system/freezes.rs"]
@@ -42,6 +46,8 @@ mod storm;
 mod strangers;
 #[path = "system/streaming.rs"]
 mod streaming;
+#[path = "system/studies.rs"]
+mod studies;
 mod support;
 #[path = "system/takeover.rs"]
 mod takeover;

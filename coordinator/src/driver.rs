@@ -197,7 +197,8 @@ impl Driver {
         let written = if turn.facts.is_empty() {
             None
         } else {
-            Some(self.state.append(&turn.facts).await?)
+            let relaxed = self.core.is_stocked() && !turn.is_awaited();
+            Some(self.state.append(&turn.facts).await?.relaxed(relaxed))
         };
         self.save().await;
         let batch = Batch {
@@ -346,6 +347,17 @@ impl Turn {
                 Effect::ForgetOutcome(sweep) => self.actions.push(Action::ForgetOutcome(sweep)),
             }
         }
+    }
+
+    /// Whether a person waits for what comes of it, or a worker that is new.
+    fn is_awaited(&self) -> bool {
+        self.actions.iter().any(|action| match action {
+            Action::Open(..) | Action::Reply(_) => true,
+            Action::Send(..)
+            | Action::Close(..)
+            | Action::StoreOutcome(_)
+            | Action::ForgetOutcome(_) => false,
+        })
     }
 
     /// Answers go the way of all effects: after what they tell is durable.

@@ -22,6 +22,7 @@ mod bent_store;
 mod blocking;
 mod connection;
 pub mod core;
+pub mod datasets;
 mod driver;
 mod following;
 pub mod forecast;

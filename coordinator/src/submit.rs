@@ -12,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::core::Submission;
+use crate::datasets;
 use crate::gc::{self, Pending};
 use crate::sweep::{self, CompactPlan, SweepError};
 use crate::upload;
@@ -31,6 +32,8 @@ pub(crate) enum SubmitError {
     },
     #[error(transparent)]
     Pending(#[from] Pending),
+    #[error(transparent)]
+    Dataset(#[from] datasets::Error),
 }
 
 /// A sweep file, and what the command line adds to it.
@@ -74,26 +77,28 @@ impl Submitter {
         let contents = files.into_iter();
         let contents = contents.map(|(path, content)| (digests[&path].clone(), content));
         let contents: Vec<(String, Bytes)> = contents.collect();
-        let planned = crate::blocking::run(move || {
-            let options = sweep::Options {
-                profile: (!profile.is_empty()).then_some(profile),
-                set,
-                files: digests,
-            };
-            let source = sweep::Source {
-                file: &file,
-                text: &text,
-            };
-            let mut plan = sweep::compact_plan(&source, &options)?;
-            if let Some(priority) = priority {
-                plan.set_priority(priority);
-            }
-            Ok::<_, SweepError>((plan, text))
-        });
-        let (plan, text) = match planned.await {
-            Ok(planned) => planned?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        let options = sweep::Options {
+            profile: (!profile.is_empty()).then_some(profile),
+            set,
+            files: digests,
+            datasets: sweep::Datasets::new(),
         };
+        let sheet = Arc::new((file, text));
+        let mut plan = planned(&sheet, options.clone()).await?;
+        // Few take any; they are planned again, with what those are.
+        let names = sweep::named(&plan);
+        if !names.is_empty() {
+            let datasets = datasets::find_all(&self.store, &names).await?;
+            let options = sweep::Options {
+                datasets,
+                ..options
+            };
+            plan = planned(&sheet, options).await?;
+        }
+        if let Some(priority) = priority {
+            plan.set_priority(priority);
+        }
+        let text = sheet.1.clone();
         self.put(layout::sweep_file(plan.sweep()), text.into())
             .await?;
         let plan = Arc::new(plan);
@@ -141,6 +146,22 @@ impl Submitter {
             Ok(_) => Ok(()),
             Err(source) => Err(SubmitError::Store { path, source }),
         }
+    }
+}
+
+/// Plans a file, given as its name and text, beside the runtime.
+async fn planned(
+    sheet: &Arc<(String, String)>,
+    options: sweep::Options,
+) -> Result<CompactPlan, SweepError> {
+    let sheet = sheet.clone();
+    let planned = crate::blocking::run(move || {
+        let (file, text) = &*sheet;
+        sweep::compact_plan(&sweep::Source { file, text }, &options)
+    });
+    match planned.await {
+        Ok(planned) => planned,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 

@@ -12,6 +12,10 @@ use tokio::sync::mpsc;
 /// The least that object stores take as a part.
 const PART: usize = 5 << 20;
 
+/// Parts that are written before the store has those before them; in
+/// simulations, which write at once, all of them.
+const WAITING: usize = if cfg!(feature = "simulation") { 64 } else { 1 };
+
 /// Stores what `write` writes, on a thread of its own, as one object, which is
 /// there when all of it is.
 pub(crate) async fn rows(
@@ -19,8 +23,8 @@ pub(crate) async fn rows(
     path: &Path,
     write: impl FnOnce(&mut Parts) -> io::Result<()> + Send + 'static,
 ) -> Result<(), Error> {
-    let (sender, mut parts) = mpsc::channel(1);
-    let written = tokio::task::spawn_blocking(move || {
+    let (sender, mut parts) = mpsc::channel(WAITING);
+    let written = crate::blocking::run(move || {
         let mut out = Parts {
             part: Vec::new(),
             sender,
@@ -78,9 +82,12 @@ impl Parts {
             return Ok(());
         }
         let part = std::mem::replace(&mut self.part, Vec::with_capacity(more));
-        self.sender
-            .blocking_send(part.into())
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let sent = match cfg!(feature = "simulation") {
+            true => self.sender.try_send(part.into()).is_ok(),
+            false => self.sender.blocking_send(part.into()).is_ok(),
+        };
+        sent.then_some(())
+            .ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 }
 

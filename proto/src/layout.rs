@@ -57,6 +57,26 @@ pub fn travelling_file(blake3: &str) -> String {
     format!("{FILES}/{blake3}")
 }
 
+/// Imported data sets.
+pub const DATA: &str = "data";
+
+pub const DATA_NAMES: &str = "data/names";
+
+pub const DATA_SHARDS: &str = "data/shards";
+
+/// What a data set is; see [`crate::dataset`].
+pub fn dataset_meta(digest: &str) -> String {
+    format!("{DATA}/{digest}/meta.json")
+}
+
+pub fn dataset_shard(blake3: &str) -> String {
+    format!("{DATA_SHARDS}/{blake3}")
+}
+
+pub fn dataset_name(name: &str) -> String {
+    format!("{DATA_NAMES}/{name}.json")
+}
+
 pub fn sweep_file(sweep: &SweepId) -> String {
     format!("sweeps/{sweep}/sweep.toml")
 }

@@ -5,6 +5,7 @@ pub mod access;
 pub mod artifact;
 pub mod capacity;
 pub mod current;
+pub mod dataset;
 pub mod failure;
 pub mod id;
 pub mod layout;

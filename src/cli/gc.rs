@@ -88,5 +88,6 @@ fn name(why: Why) -> &'static str {
         Why::File => "files that travelled with sweeps",
         Why::Probe => "left by starts that were killed",
         Why::Coordinator => "signs of life of earlier coordinators",
+        Why::Dataset => "of data sets that no name and no sweep names",
     }
 }

@@ -1,9 +1,11 @@
 //! The command line: one file a command.
 
+mod audit;
 mod cancel;
 mod cert;
 mod config;
 mod coordinator;
+mod data;
 mod drain;
 mod explain;
 mod export;
@@ -92,6 +94,11 @@ enum Command {
     Export(export::ExportArgs),
     /// Show what is in a file of weights; convert it, or compare it with a model
     Weights(weights::WeightsArgs),
+    /// Measure whether samples are copies of training images, from two folders
+    Audit(audit::AuditArgs),
+    /// Import image data sets, list and show them
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Make the certificates that other machines need to join
     #[command(subcommand)]
     Cert(cert::CertCommand),
@@ -197,6 +204,8 @@ impl Cli {
             Command::Config(command) => config::config(&context, &origins, &command),
             Command::Runner(args) => Ok(runner::runner(&args)),
             Command::Cert(command) => cert::cert(&context, &command),
+            Command::Audit(args) => block_on(audit::audit(&context, &args)),
+            Command::Data(command) => block_on(data::data(&context, &command)),
             Command::Token(command) => block_on(token::token(&context, &command)),
             Command::Login(args) => block_on(login::login(&context, &args)),
             Command::Run(args) => block_on(run::run(&context, &args)),
@@ -248,6 +257,8 @@ impl Command {
             Self::Gc(args) => args.flags(),
             Self::Export(args) => args.flags(),
             Self::Weights(args) => args.flags(),
+            Self::Audit(args) => args.flags(),
+            Self::Data(command) => command.flags(),
             Self::Token(command) => command.flags(),
             Self::Config(_) | Self::Runner(_) | Self::Cert(_) | Self::Login(_) => Vec::new(),
         }
@@ -265,6 +276,8 @@ impl Command {
                 | Self::Token(_)
                 | Self::Login(_)
                 | Self::Gc(_)
+                | Self::Audit(_)
+                | Self::Data(_)
         )
     }
 }
@@ -336,8 +349,16 @@ impl SweepArgs {
 /// For files: a disk does not become faster by more.
 const BLOCKING_THREADS: usize = 8;
 
+/// For messages, beside the thread that runs the command: half of the cores,
+/// since the others are for what tasks compute, and every thread more is woken
+/// for work that another would have done by then.
+fn message_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
 fn block_on(command: impl Future<Output = CliResult>) -> CliResult {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(message_threads())
         .enable_all()
         // Each has a heap of its own; those of a start would stay.
         .max_blocking_threads(BLOCKING_THREADS)

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::{Context, Flags, JoinArgs, StoreArgs, SweepArgs};
 use crate::difference::{self, Difference};
 use crate::exit::{CliResult, Exit, OrExit};
-use crate::{client, lines, store};
+use crate::{at_hand, client, lines, store};
 
 #[derive(Args)]
 pub(super) struct PlanArgs {
@@ -52,7 +52,16 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
         file: &file.name,
         text: &file.text,
     };
-    let plan = sweep::compact_plan(&source, &file.options()).or_exit(Exit::Usage)?;
+    let mut plan = sweep::compact_plan(&source, &file.options()).or_exit(Exit::Usage)?;
+    let names = sweep::named(&plan);
+    let (datasets, missing) = at_hand::look(&context.settings.store.url, &names).await;
+    if !datasets.is_empty() {
+        let options = sweep::Options {
+            datasets,
+            ..file.options()
+        };
+        plan = sweep::compact_plan(&source, &options).or_exit(Exit::Usage)?;
+    }
     // Only where one was asked for: the settings always name both.
     let before = if args.join.join.is_some() {
         let mut sweeps = client::connect(&context.settings.worker.join).await?;
@@ -89,10 +98,16 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
             add("forecast", serde_json::to_value(forecast))?;
             add("measured", serde_json::to_value(learned))?;
         }
+        if !missing.is_empty() {
+            add("missing", serde_json::to_value(&missing))?;
+        }
         lines::json(&json);
         return Ok(Exit::Done);
     }
     lines::line(&summary);
+    for why in &missing {
+        lines::line(format_args!("data      {why}"));
+    }
     if let Some(difference) = difference {
         lines::line(difference.to_string().trim_end());
     }

@@ -16,6 +16,7 @@ use crate::exit::{CliError, CliResult, Exit, OrExit, fail};
 use crate::lines::printable;
 use crate::progress::Progress;
 use crate::report::{self, Written};
+use crate::rpc::SweepFile;
 use crate::settings::JoinSetting;
 use crate::{client, lines, store};
 
@@ -50,9 +51,14 @@ impl RunArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
+    sweep(context, args.sweep.read()?, args.check).await
+}
+
+/// Runs a sweep here, and writes its report; with `check`, ends with 1 unless
+/// every verdict passes.
+pub(super) async fn sweep(context: &Context, file: SweepFile, check: bool) -> CliResult {
     let mut signals = Signals::listen()?;
     let started = Instant::now();
-    let file = args.sweep.read()?;
     if file.commands && !context.settings.worker.allow_commands {
         return fail(
             Exit::Refused,
@@ -98,7 +104,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
             return Ok(exit);
         }
     };
-    let finish = finish(context, args, store, cluster, ended, started);
+    let finish = finish(context, check, store, cluster, ended, started);
     tokio::select! {
         finished = finish => finished,
         exit = signals.next() => Ok(exit),
@@ -108,7 +114,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> CliResult {
 /// Reports on what there is, and ends the cluster.
 async fn finish(
     context: &Context,
-    args: &RunArgs,
+    check: bool,
     store: Arc<dyn ObjectStore>,
     mut cluster: EmbeddedCluster,
     ended: Result<(Submitted, SweepStatus), CliError>,
@@ -129,7 +135,7 @@ async fn finish(
     show(context, &submitted, &last, &written, seconds);
     let passed = verdicts::all_pass(&written.verdicts);
     Ok(match watch::exit(last.state) {
-        Exit::Done if args.check && !passed => Exit::Failed,
+        Exit::Done if check && !passed => Exit::Failed,
         exit => exit,
     })
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::priority::priority;
 use super::{Context, JoinArgs, SweepArgs};
-use crate::client;
 use crate::difference::{self, Difference};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::lines;
 use crate::rpc::{SweepFile, Sweeps};
+use crate::{at_hand, client};
 
 #[derive(Args)]
 pub(super) struct SubmitArgs {
@@ -28,7 +28,8 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
     let mut file = args.sweep.read()?;
     file.priority = args.priority;
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let difference = extension(&mut sweeps, &file).await?;
+    let url = &context.settings.store.url;
+    let difference = extension(&mut sweeps, &file, url).await?;
     let submitted = sweeps.submit(file).await?;
     if context.json {
         let mut json = serde_json::to_value(&submitted).or_exit(Exit::Failed)?;
@@ -54,7 +55,11 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
 }
 
 /// What changes about a sweep that the coordinator knows already.
-async fn extension(sweeps: &mut Sweeps, file: &SweepFile) -> Result<Option<Difference>, CliError> {
+async fn extension(
+    sweeps: &mut Sweeps,
+    file: &SweepFile,
+    url: &str,
+) -> Result<Option<Difference>, CliError> {
     let source = sweep::Source {
         file: &file.name,
         text: &file.text,
@@ -65,9 +70,22 @@ async fn extension(sweeps: &mut Sweeps, file: &SweepFile) -> Result<Option<Diffe
     if known.is_empty() || !sweep::name(&source, &file.options()).is_ok_and(is_known) {
         return Ok(None);
     }
-    let Ok(plan) = sweep::compact_plan(&source, &file.options()) else {
+    let Ok(mut plan) = sweep::compact_plan(&source, &file.options()) else {
         return Ok(None);
     };
+    let names = sweep::named(&plan);
+    if !names.is_empty() {
+        let (datasets, missing) = at_hand::look(url, &names).await;
+        let options = sweep::Options {
+            datasets,
+            ..file.options()
+        };
+        // What is not known here may be known to the coordinator.
+        match sweep::compact_plan(&source, &options) {
+            Ok(known) if missing.is_empty() => plan = known,
+            Ok(_) | Err(_) => return Ok(None),
+        }
+    }
     let before = difference::at_coordinator(sweeps, plan.sweep()).await?;
     Ok(Some(Difference::new(&plan, &before)))
 }

@@ -1,7 +1,7 @@
 //! What was planned and what came of it, and how to ask for measurements:
 //! stage → cells (coordinates) → replicates.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ablate_coordinator::sweep::plan::{Plan, Stage};
 use ablate_proto::artifact::{Direction, Manifest, MetricRow};
@@ -208,42 +208,26 @@ impl Study {
             .ok_or_else(|| format!("the task did not report “{metric}”"))
     }
 
+    /// The training steps at which a metric was followed, in any replicate.
+    pub(crate) fn steps(&self, cell: &Cell, metric: &str) -> BTreeSet<u64> {
+        let curves = cell.tasks.iter().flat_map(|t| &self.outcomes[*t].curves);
+        let rows = curves.filter(|row| row.name == metric);
+        rows.filter_map(|row| row.step).collect()
+    }
+
+    /// A metric of a task at a training step.
+    fn row_at(&self, task: usize, metric: &str, step: u64) -> Result<&MetricRow, String> {
+        let mut rows = self.outcomes[task].curves.iter();
+        rows.find(|row| row.name == metric && row.step == Some(step))
+            .ok_or_else(|| format!("the task did not report “{metric}” at step {step}"))
+    }
+
+    pub(crate) fn measure_at(&self, cell: &Cell, metric: &str, step: u64) -> Measure {
+        measure(cell, |task| self.row_at(task, metric, step))
+    }
+
     pub(crate) fn measure(&self, cell: &Cell, metric: &str) -> Measure {
-        let mut measure = Measure::default();
-        for &task in &cell.tasks {
-            match self.row(task, metric) {
-                Err(why) => measure.missing.push((task, why)),
-                Ok(row) => {
-                    measure.unit.clone_from(&row.unit);
-                    measure.direction = row.direction;
-                    match row.value.filter(|v| v.is_finite()) {
-                        Some(value) => measure.samples.push(Sample {
-                            task,
-                            value,
-                            n: row.n,
-                        }),
-                        None => {
-                            let why = row.note.as_deref().unwrap_or("has no single value");
-                            measure.missing.push((task, why.to_owned()));
-                        }
-                    }
-                }
-            }
-        }
-        let values: Vec<f64> = measure.samples.iter().map(|s| s.value).collect();
-        measure.mean = mean(&values);
-        measure.interval = match measure.samples.as_slice() {
-            [Sample { value, n, .. }] => n
-                .filter(|n| is_rate(*value, &measure.unit, *n))
-                .and_then(|n| wilson(*value, n)),
-            samples => {
-                let rate = |s: &Sample| s.n.is_some_and(|n| is_rate(s.value, &measure.unit, n));
-                let rates = samples.iter().all(rate);
-                let interval = student_t(&values);
-                interval.map(|i| if rates { i.within(0.0, 1.0) } else { i })
-            }
-        };
-        measure
+        measure(cell, |task| self.row(task, metric))
     }
 
     /// Names of the scalar metrics of a stage in order of first appearance.
@@ -267,6 +251,45 @@ impl Study {
     pub(crate) fn seed(&self, task: usize) -> u64 {
         self.plan.tasks[task].task.seed
     }
+}
+
+/// A metric of a cell, from a row of each of its tasks.
+fn measure<'a>(cell: &Cell, row: impl Fn(usize) -> Result<&'a MetricRow, String>) -> Measure {
+    let mut measure = Measure::default();
+    for &task in &cell.tasks {
+        match row(task) {
+            Err(why) => measure.missing.push((task, why)),
+            Ok(row) => {
+                measure.unit.clone_from(&row.unit);
+                measure.direction = row.direction;
+                match row.value.filter(|v| v.is_finite()) {
+                    Some(value) => measure.samples.push(Sample {
+                        task,
+                        value,
+                        n: row.n,
+                    }),
+                    None => {
+                        let why = row.note.as_deref().unwrap_or("has no single value");
+                        measure.missing.push((task, why.to_owned()));
+                    }
+                }
+            }
+        }
+    }
+    let values: Vec<f64> = measure.samples.iter().map(|s| s.value).collect();
+    measure.mean = mean(&values);
+    measure.interval = match measure.samples.as_slice() {
+        [Sample { value, n, .. }] => n
+            .filter(|n| is_rate(*value, &measure.unit, *n))
+            .and_then(|n| wilson(*value, n)),
+        samples => {
+            let rate = |s: &Sample| s.n.is_some_and(|n| is_rate(s.value, &measure.unit, n));
+            let rates = samples.iter().all(rate);
+            let interval = student_t(&values);
+            interval.map(|i| if rates { i.within(0.0, 1.0) } else { i })
+        }
+    };
+    measure
 }
 
 /// Whether `axis` varies, and each value of `along` goes with one value of it.

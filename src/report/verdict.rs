@@ -1,6 +1,6 @@
 //! Checks what the sweep file expects against what was measured.
 
-use ablate_coordinator::sweep::plan::{At, Expectation, Trend};
+use ablate_coordinator::sweep::plan::{At, Expectation, STEP, Trend};
 use ablate_proto::id::TaskKey;
 use serde::Serialize;
 
@@ -65,22 +65,28 @@ pub(crate) fn verdicts(study: &Study) -> Vec<Verdict> {
 }
 
 fn check(study: &Study, expectation: &Expectation) -> Verdict {
-    let cells = study.cells(&expectation.stage);
+    let mut cells = study.cells(&expectation.stage);
+    cells.retain(|cell| expectation.covers(&cell.coordinates));
     let along = expectation
         .along
         .clone()
         .or_else(|| only_axis(study, &cells));
-    let lines = match &along {
-        Some(axis) => study.lines(&cells, axis),
-        None => vec![Line {
-            others: Coordinates::new(),
-            cells,
-        }],
+    let lines: Vec<Vec<Reading>> = match &along {
+        Some(axis) if axis == STEP => {
+            let of = |cell: &Cell| over_steps(study, expectation, cell);
+            cells.iter().map(of).collect()
+        }
+        Some(axis) => {
+            let lines = study.lines(&cells, axis);
+            let of = |line: &Line| readings(study, expectation, Some(axis), line);
+            lines.iter().map(of).collect()
+        }
+        None => {
+            let others = Coordinates::new();
+            let line = Line { others, cells };
+            vec![readings(study, expectation, None, &line)]
+        }
     };
-    let lines: Vec<Vec<Reading>> = lines
-        .iter()
-        .map(|line| readings(study, expectation, along.as_deref(), line))
-        .collect();
     let all = || lines.iter().flatten();
     let unit = all()
         .find(|r| r.mean.is_some())
@@ -129,39 +135,59 @@ fn readings(
     line: &Line,
 ) -> Vec<Reading> {
     let cells = line.cells.as_slice();
-    let bound_only = expectation.trend.is_none();
+    let bound_only = expectation.trend.is_none() && expectation.factor.is_none();
     let cells = match expectation.at {
         At::First if bound_only => cells.get(..1).unwrap_or_default(),
         At::Last if bound_only => cells.last().map(std::slice::from_ref).unwrap_or_default(),
         At::All | At::First | At::Last => cells,
     };
-    let reading = |cell: &Cell| {
+    let of = |cell: &Cell| {
         let measure = study.measure(cell, &expectation.metric);
         let at_value = along.and_then(|axis| cell.coordinates.get(axis));
-        let at_value = at_value.map(format::value);
-        let at = along.zip(at_value.as_ref());
-        let at = at.map(|(axis, value)| format!("{} = {value}", format::short_axis(axis)));
-        Reading {
-            line: format::coordinates(&line.others),
-            at,
-            at_value,
-            coordinates: cell.coordinates.clone(),
-            mean: measure.mean,
-            interval: measure.interval,
-            replicates: measure.samples.len(),
-            tasks: cell
-                .tasks
-                .iter()
-                .map(|t| study.plan.tasks[*t].task.key)
-                .collect(),
-            missing: measure
-                .mean
-                .is_none()
-                .then(|| measure.why_missing().to_owned()),
-            measure,
-        }
+        let at = along.zip(at_value.map(format::value));
+        reading(study, cell, &line.others, at, measure)
     };
-    cells.iter().map(reading).collect()
+    cells.iter().map(of).collect()
+}
+
+/// The first and the last value are enough for a bound.
+fn over_steps(study: &Study, expectation: &Expectation, cell: &Cell) -> Vec<Reading> {
+    let steps: Vec<u64> = study.steps(cell, &expectation.metric).into_iter().collect();
+    let steps = match (expectation.trend, expectation.at, steps.as_slice()) {
+        (None, At::First, [first, ..]) => vec![*first],
+        (None, At::Last, [.., last]) if expectation.factor.is_none() => vec![*last],
+        _ => steps,
+    };
+    let of = |step: u64| {
+        let measure = study.measure_at(cell, &expectation.metric, step);
+        let at = Some((STEP, step.to_string()));
+        reading(study, cell, &cell.coordinates, at, measure)
+    };
+    steps.into_iter().map(of).collect()
+}
+
+fn reading(
+    study: &Study,
+    cell: &Cell,
+    line: &Coordinates,
+    at: Option<(&str, String)>,
+    measure: Measure,
+) -> Reading {
+    let tasks = cell.tasks.iter().map(|t| study.plan.tasks[*t].task.key);
+    let missing = measure.mean.is_none();
+    let named = |(axis, value): &(&str, String)| format!("{} = {value}", format::short_axis(axis));
+    Reading {
+        line: format::coordinates(line),
+        at: at.as_ref().map(named),
+        at_value: at.map(|(_, value)| value),
+        coordinates: cell.coordinates.clone(),
+        mean: measure.mean,
+        interval: measure.interval,
+        replicates: measure.samples.len(),
+        tasks: tasks.collect(),
+        missing: missing.then(|| measure.why_missing().to_owned()),
+        measure,
+    }
 }
 
 type Judgement = Result<(), (Status, String)>;
@@ -177,11 +203,14 @@ fn judge(
     if study.stage(&expectation.stage).is_none() {
         return unmeasurable(format!("the sweep has no stage “{}”", expectation.stage));
     }
-    if expectation.trend.is_none() && expectation.above.is_none() && expectation.below.is_none() {
+    let bounds = [expectation.above, expectation.below, expectation.factor];
+    if expectation.trend.is_none() && bounds.iter().all(Option::is_none) {
         return unmeasurable("it states no trend and no bound".into());
     }
-    let needs_axis = expectation.trend.is_some() || expectation.at != At::All;
+    let spans = expectation.trend.is_some() || expectation.factor.is_some();
+    let needs_axis = spans || expectation.at != At::All;
     match along {
+        Some(STEP) => {}
         Some(axis) => {
             let carries = |r: &Reading| r.coordinates.contains_key(axis);
             if needs_axis && !lines.iter().flatten().all(carries) {
@@ -217,7 +246,7 @@ fn judge(
             missing.len()
         ));
     }
-    if expectation.trend.is_some() && lines.iter().any(|line| line.len() < 2) {
+    if spans && lines.iter().any(|line| line.len() < 2) {
         return unmeasurable("a trend needs two points or more".into());
     }
     Ok(())
@@ -247,6 +276,14 @@ fn violation(expectation: &Expectation, line: &[Reading]) -> Judgement {
                 let line = within(&pair[0].0.line);
                 return Err((Status::Fail, format!("{from}, then {to}{line}")));
             }
+        }
+    }
+    if let (Some(factor), [first, .., last]) = (expectation.factor, known.as_slice()) {
+        let whole = known.len() == line.len();
+        if whole && last.1 < factor * first.1 {
+            let (from, to) = (show(first), show(last));
+            let line = within(&first.0.line);
+            return Err((Status::Fail, format!("{from}, {to}{line}")));
         }
     }
     let bound: &[(&Reading, f64)] = match expectation.at {
@@ -287,6 +324,11 @@ fn expected(expectation: &Expectation, along: Option<&str>, unit: &str) -> Strin
             None => word.to_owned(),
         });
     }
+    if let Some(factor) = expectation.factor {
+        let of = axis.as_ref().map(|axis| format!(" along {axis}"));
+        let of = of.unwrap_or_default();
+        parts.push(format!("the last at least {factor} times the first{of}"));
+    }
     let space = if unit.is_empty() { "" } else { "\u{a0}" };
     let limit = |sign: &str, v: f64| format!("{sign}\u{a0}{v}{space}{}", format::clean(unit));
     let bounds: Vec<String> = [
@@ -304,6 +346,10 @@ fn expected(expectation: &Expectation, along: Option<&str>, unit: &str) -> Strin
             At::Last => format!(" at the last{of}"),
         };
         parts.push(format!("{}{place}", bounds.join(" and ")));
+    }
+    if !expectation.only.is_empty() {
+        let only: Coordinates = expectation.only.clone();
+        parts.push(format!("where {}", format::coordinates(&only)));
     }
     match parts.is_empty() {
         true => "nothing".to_owned(),

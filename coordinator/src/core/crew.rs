@@ -222,6 +222,11 @@ impl Crew {
         self.loads.iter().any(|(_, other)| other != id)
     }
 
+    /// What the least loaded worker that takes tasks holds, a slot.
+    pub(super) fn least_held(&self) -> Option<u64> {
+        self.loads.first().map(|(load, _)| load / FULL)
+    }
+
     /// The least loaded workers with a slot for such a task, the least loaded
     /// first, but for those that are kept for other tasks.
     pub(super) fn with_slot<'a>(

@@ -13,6 +13,9 @@ use super::tables::{State, SweepIx, TaskIx};
 use super::{Core, Effect, Fact, Now};
 use crate::policy;
 
+/// Tasks of a slot that last for a while: only short ones queue like this.
+const STOCK: u64 = 8;
+
 impl Core {
     /// Gives out ready tasks while anybody has room: those of the sweep whose
     /// turn it is, the longest chain first.
@@ -81,6 +84,12 @@ impl Core {
             memory: expected.map(|(memory, _)| memory).max(raised),
             cores: expected.map(|(_, cores)| cores),
         }
+    }
+
+    /// Whether every worker that takes tasks has so many that it does not wait
+    /// for the next.
+    pub(crate) fn is_stocked(&self) -> bool {
+        self.workers.least_held() >= Some(STOCK)
     }
 
     fn pick_worker(

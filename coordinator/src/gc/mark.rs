@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use ablate_proto::id::TaskKey;
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -101,13 +101,10 @@ impl Mark {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Pending {
+pub enum Pending {
     #[error("{doing} failed: {source}")]
     Store { doing: String, source: Error },
-    #[error(
-        "`ablate gc` is removing results that this sweep would use ({0}); submit it again \
-         when that has ended"
-    )]
+    #[error("`ablate gc` is removing what is wanted here ({0}); try again when that has ended")]
     Busy(Path),
 }
 
@@ -132,6 +129,44 @@ pub(crate) async fn let_pass(
     }
 }
 
+/// Waits until no collection is at work that may have begun before `object`
+/// was written.
+///
+/// # Errors
+/// The store does not answer, or one does not end.
+pub async fn quiet(store: &Arc<dyn ObjectStore>, object: &Path) -> Result<(), Pending> {
+    let fail = |doing: String| move |source| Pending::Store { doing, source };
+    let begun = Instant::now();
+    loop {
+        let marks = listed(store).await?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let written = store.head(object).await;
+        let written = written.map_err(fail(format!("looking at {object}")))?;
+        let mut fresh = marks.into_iter().filter(|mark| {
+            let age = (written.last_modified - mark.last_modified).to_std();
+            age.map_or(true, |age| age <= STALE)
+        });
+        let Some(mark) = fresh.next() else {
+            return Ok(());
+        };
+        if begun.elapsed() > PATIENCE {
+            return Err(Pending::Busy(mark.location));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn listed(store: &Arc<dyn ObjectStore>) -> Result<Vec<ObjectMeta>, Pending> {
+    list(store, MARKS).await.map_err(|error| match error {
+        GcError::Store { doing, source } => Pending::Store { doing, source },
+        GcError::Plan { .. } | GcError::Manifest { .. } | GcError::Dataset(_) => {
+            unreachable!("marks were listed")
+        }
+    })
+}
+
 async fn conflict(
     store: &Arc<dyn ObjectStore>,
     plan: &Path,
@@ -139,10 +174,7 @@ async fn conflict(
     files: &HashSet<String>,
 ) -> Result<Option<Path>, Pending> {
     let fail = |doing: String| move |source| Pending::Store { doing, source };
-    let marks = list(store, MARKS).await.map_err(|error| match error {
-        GcError::Store { doing, source } => Pending::Store { doing, source },
-        GcError::Plan { .. } | GcError::Manifest { .. } => unreachable!("marks were listed"),
-    })?;
+    let marks = listed(store).await?;
     if marks.is_empty() {
         return Ok(None);
     }

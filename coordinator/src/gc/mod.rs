@@ -9,6 +9,7 @@
 //! gone. And before a sweep reuses a result that no sweep named for a while,
 //! the coordinator looks whether it is still there.
 
+mod data;
 mod mark;
 mod reach;
 
@@ -24,7 +25,8 @@ use object_store::{Error, ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use mark::Mark;
-pub(crate) use mark::{Pending, let_pass};
+pub(crate) use mark::let_pass;
+pub use mark::{Pending, quiet};
 
 /// Tasks removed between two looks at the clock.
 const BATCH: usize = 64;
@@ -45,6 +47,8 @@ pub enum GcError {
         task.short()
     )]
     Manifest { task: TaskKey, why: String },
+    #[error("{0}; nothing of the data sets was removed")]
+    Dataset(#[from] crate::datasets::Error),
 }
 
 impl GcError {
@@ -70,6 +74,8 @@ pub enum Why {
     Probe,
     /// A sign of life of an earlier coordinator.
     Coordinator,
+    /// Of an imported data set that no name and no plan names.
+    Dataset,
 }
 
 /// Objects and their bytes.
@@ -127,7 +133,9 @@ pub async fn collect(
 ) -> Result<Collected, GcError> {
     if dry_run {
         let live = reach::live(&store).await?;
-        let garbage = reach::garbage(&store, &live, SystemTime::now(), grace).await?;
+        let now = SystemTime::now();
+        let mut garbage = reach::garbage(&store, &live, now, grace).await?;
+        garbage.extend(data::garbage(&store, &live, now, grace).await?);
         let mut collected = begin(&live);
         for one in garbage {
             collected.add(one.why, &one.objects);
@@ -166,7 +174,9 @@ async fn remove(
     // Only now: who submits from here on sees the mark.
     let mut live = reach::live(store).await?;
     let mut collected = begin(&live);
-    let mut batches = garbage.into_iter().peekable();
+    // Who names a data set from here on waits until the mark is gone.
+    let datasets = data::garbage(store, &live, mark.now(), grace).await?;
+    let mut batches = garbage.into_iter().chain(datasets).peekable();
     while batches.peek().is_some() {
         if mark.age() > RENEW {
             mark.name(&going, &files).await?;

@@ -21,6 +21,8 @@ pub(super) struct Live {
     pub(super) tasks: HashSet<TaskKey>,
     /// Digests of the files that travel with them.
     pub(super) files: HashSet<String>,
+    /// Digests of the imported data sets that they read.
+    pub(super) datasets: HashSet<String>,
 }
 
 /// The part of a plan that matters here.
@@ -52,6 +54,8 @@ struct Spec {
 struct Parameters {
     /// Path → digest.
     files: BTreeMap<String, String>,
+    /// Of a task that reads an imported data set.
+    digest: String,
 }
 
 pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> {
@@ -82,8 +86,10 @@ pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> 
         live.sweeps += 1;
         for Planned { task } in plan.tasks {
             live.tasks.insert(task.key);
-            let files = task.spec.map(|spec| spec.parameters.files);
-            live.files.extend(files.unwrap_or_default().into_values());
+            let Parameters { files, digest } =
+                task.spec.map(|spec| spec.parameters).unwrap_or_default();
+            live.files.extend(files.into_values());
+            live.datasets.extend((!digest.is_empty()).then_some(digest));
         }
     }
     Ok(live)

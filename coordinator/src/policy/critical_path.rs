@@ -20,7 +20,7 @@ pub(crate) fn weight(estimate: Option<f64>) -> u64 {
 /// so that it need not wait for a round trip: a tenth of a second's worth.
 /// Long ones do not queue, since another worker may be free first.
 pub(crate) fn prefetch(estimate: Option<f64>) -> usize {
-    const MOST: usize = 64;
+    const MOST: usize = 128;
     match estimate {
         None => 0,
         Some(seconds) if seconds > 2.0 => 0,
@@ -40,7 +40,7 @@ mod tests {
         assert_eq!(prefetch(Some(60.0)), 0);
         assert_eq!(prefetch(Some(1.0)), 1);
         assert_eq!(prefetch(Some(0.03)), 4);
-        assert_eq!(prefetch(Some(0.0)), 64);
+        assert_eq!(prefetch(Some(0.0)), 128);
     }
 
     #[test]

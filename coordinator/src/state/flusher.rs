@@ -1,15 +1,20 @@
 //! When the log is written out: as soon as somebody waits for it, but no more
-//! often than the setting says, since a request may have its price.
+//! often than the setting says, since a request may have its price; and less
+//! often while workers have enough to do and nobody waits for an answer, since
+//! a synced write costs as much as many tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use slatedb::Db;
 use slatedb::config::{FlushOptions, FlushType};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until};
 
 use super::{StateError, error};
+
+/// Between the starts of two writes that nobody waits for, at least.
+const RELAXED: Duration = Duration::from_millis(4);
 
 pub(super) struct Flusher {
     db: Arc<Db>,
@@ -17,18 +22,38 @@ pub(super) struct Flusher {
     apart: Duration,
     /// When the next may start.
     next: Mutex<Instant>,
+    /// Somebody waits: one write that does not take its time.
+    hurry: Notify,
 }
 
 impl Flusher {
     pub(super) fn new(db: Arc<Db>, apart: Duration) -> Self {
         let next = Mutex::new(Instant::now());
-        Self { db, apart, next }
+        let hurry = Notify::new();
+        Self {
+            db,
+            apart,
+            next,
+            hurry,
+        }
     }
 
-    /// Writes out all that was appended before.
-    pub(super) async fn flush(&self) -> Result<(), StateError> {
+    pub(super) fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// Writes out all that was appended before. `relaxed`: it may wait for
+    /// more.
+    pub(super) async fn flush(&self, relaxed: bool) -> Result<(), StateError> {
         let mut next = self.next.lock().await;
         sleep_until(*next).await;
+        if relaxed {
+            let later = *next + RELAXED.saturating_sub(self.apart);
+            tokio::select! {
+                () = sleep_until(later) => {}
+                () = self.hurry.notified() => {}
+            }
+        }
         *next = Instant::now() + self.apart;
         drop(next);
         let flush_type = FlushType::Wal;

@@ -90,6 +90,8 @@ pub(crate) struct State {
 pub(crate) struct Written {
     handle: WriteHandle,
     flusher: Arc<Flusher>,
+    /// Nobody waits for it.
+    relaxed: bool,
 }
 
 impl State {
@@ -242,8 +244,11 @@ impl State {
     }
 
     fn written(&self, handle: WriteHandle) -> Written {
-        let flusher = self.flusher.clone();
-        Written { handle, flusher }
+        Written {
+            handle,
+            flusher: self.flusher.clone(),
+            relaxed: false,
+        }
     }
 
     pub(crate) async fn close(&self) -> Result<(), StateError> {
@@ -252,6 +257,16 @@ impl State {
 }
 
 impl Written {
+    /// Says whether anybody waits for it. It is durable no less when
+    /// [`durable`](Self::durable) returns.
+    pub(crate) fn relaxed(self, relaxed: bool) -> Self {
+        if !relaxed {
+            // Of what was appended before, something may take its time.
+            self.flusher.hurry();
+        }
+        Self { relaxed, ..self }
+    }
+
     /// Waits until the store has the batch; writes it out, and whatever else
     /// is waiting by then.
     pub(crate) async fn durable(&self) -> Result<(), StateError> {
@@ -260,7 +275,7 @@ impl Written {
             done = self.handle.await_durable() => return done.map_err(|e| error("writing", e)),
             () = std::future::ready(()) => {}
         }
-        self.flusher.flush().await?;
+        self.flusher.flush(self.relaxed).await?;
         let done = self.handle.await_durable().await;
         done.map_err(|e| error("writing", e))
     }

@@ -160,7 +160,11 @@ async fn put(
     batch.put_with_options(key.as_bytes(), value, &PutOptions::default());
     let written = db.write_with_options(batch, &WriteOptions::default()).await;
     let flusher = flusher.clone();
-    let written = written.map(|handle| Written { handle, flusher });
+    let written = written.map(|handle| Written {
+        handle,
+        flusher,
+        relaxed: false,
+    });
     written.map_err(|e| error("writing", e))
 }
 

@@ -156,6 +156,14 @@ impl Draft {
         }
     }
 
+    /// Replaces all linked axes. What moved alone until now, and is one of
+    /// them, moves with them.
+    pub(super) fn set_linked(&mut self, linked: Vec<Vec<Column>>) {
+        let moves = |name: &str| linked.iter().flatten().any(|column| column.name == name);
+        self.axes.retain(|axis| !moves(&axis.name));
+        self.linked = linked;
+    }
+
     /// Replaces the values of an axis that moves alone, or adds the axis.
     pub(super) fn set_axis(&mut self, column: Column) -> Result<(), Fault> {
         if let Some(section) = self.bound_in(&column.name) {

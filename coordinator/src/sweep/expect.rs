@@ -1,12 +1,13 @@
 //! `[[expect]]`: what the report checks. Also what expectations share with
 //! figures: each names a stage and metrics, and perhaps an axis.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde_json::Value;
 
 use super::error::{Fault, Hint, Name, Origin, Problem, inert};
-use super::plan::{At, Expectation, Plan};
+use super::plan::{At, Expectation, Plan, STEP};
 use super::read::{Entry, bad_text, only};
 
 /// A table of a list, with the places of its keys.
@@ -25,7 +26,7 @@ impl<T> Listed<T> {
 }
 
 pub(super) const EXPECT_KEYS: &[&str] = &[
-    "name", "stage", "metric", "along", "trend", "above", "below", "at", "paper",
+    "name", "stage", "metric", "along", "trend", "above", "below", "at", "factor", "where", "paper",
 ];
 
 pub(super) const FIGURE_KEYS: &[&str] =
@@ -152,7 +153,28 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fau
     if !is_metric(&e.metric) {
         return refuse("metric", bad_metric(&e.metric));
     }
+    for (axis, value) in &e.only {
+        subject.axis(&e.stage, axis, listed.key("where"))?;
+        // Values may be lists themselves: then one of them is meant.
+        let values = plan.axes.iter().find(|a| a.name == *axis);
+        let values = values.map(|a| a.values.as_slice()).unwrap_or_default();
+        let known = |value| {
+            let only = BTreeMap::from([(axis.clone(), value)]);
+            let alone = Expectation { only, ..e.clone() };
+            let covers = |v: &Value| alone.covers(&BTreeMap::from([(axis.clone(), v.clone())]));
+            values.iter().any(covers)
+        };
+        let wanted = match value {
+            Value::Array(any) => any.clone(),
+            one => vec![one.clone()],
+        };
+        if let Some(value) = wanted.into_iter().find(|value| !known(value.clone())) {
+            let value = inert(&value.to_string(), 80);
+            return refuse("where", format!("the axis {axis} has no value {value}"));
+        }
+    }
     match &e.along {
+        Some(axis) if axis == STEP => {}
         Some(axis) => subject.axis(&e.stage, axis, listed.key("along"))?,
         None if e.trend.is_some() => {
             return refuse(
@@ -166,11 +188,15 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fau
         }
         None => {}
     }
-    if e.trend.is_none() && e.above.is_none() && e.below.is_none() {
-        let why = "it expects nothing; give `trend`, `above` or `below`";
+    if e.factor.is_some() && e.along.is_none() {
+        let why = "`factor` needs `along`, the axis whose first and last value are meant";
+        return refuse("factor", why.to_owned());
+    }
+    if e.trend.is_none() && e.above.is_none() && e.below.is_none() && e.factor.is_none() {
+        let why = "it expects nothing; give `trend`, `above`, `below` or `factor`";
         return refuse("name", why.to_owned());
     }
-    for (key, bound) in [("above", e.above), ("below", e.below)] {
+    for (key, bound) in [("above", e.above), ("below", e.below), ("factor", e.factor)] {
         if bound.is_some_and(|bound| !bound.is_finite()) {
             return refuse(key, format!("`{key}` is not a finite number"));
         }

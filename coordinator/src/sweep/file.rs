@@ -86,13 +86,7 @@ pub(super) fn read<'t, 'a>(
             "priority" => (draft.priority, draft.priority_at) = (entry.integer()?, entry.at),
             "stages" => draft.stages = stages(&entry)?,
             "axes" => draft.axes = columns(&entry)?,
-            "linked" => {
-                for (at, table) in entry.tables()? {
-                    draft
-                        .linked
-                        .push(linked(at, &entry, table.get_ref().as_table())?);
-                }
-            }
+            "linked" => draft.linked = linked_axes(&entry)?,
             "points" => draft.points = points(&entry)?,
             "random" => draft.random = Some(random::read(&entry)?),
             "exclude" => draft.exclude = condition::read(&entry)?,
@@ -264,6 +258,15 @@ pub(super) fn dotted<'t, 'a>(
         }
     }
     Ok(flat)
+}
+
+/// Reads all `[[linked]]`.
+pub(super) fn linked_axes(entry: &Entry<'_, '_>) -> Result<Vec<Vec<Column>>, Fault> {
+    let tables = entry.tables()?.into_iter();
+    let group = |(at, table): (Origin, &toml::Spanned<toml::de::DeValue<'_>>)| {
+        linked(at, entry, table.get_ref().as_table())
+    };
+    tables.map(group).collect()
 }
 
 fn linked(

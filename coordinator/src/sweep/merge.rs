@@ -9,19 +9,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ablate_proto::seal::Seal;
-use ablate_proto::stage::{SpecError, StageSpec};
+use ablate_proto::stage::{SpecError, StageKind, StageSpec};
 use ablate_proto::task::{Input, SealedTask};
 use serde_json::{Map, Value};
 
 use super::axes::{Axis, Grid, shown};
-use super::command::{self, Files};
+use super::command;
 use super::draft::Draft;
 use super::error::{Fault, Problem, inert};
 use super::expand::Points;
 use super::intern::{Index, Rows};
 use super::plan::Stage;
 use super::stages::Graph;
-use super::{MAX_CELLS, MAX_TASKS};
+use super::{MAX_CELLS, MAX_TASKS, Options, datasets};
 
 pub(super) struct Merged {
     /// Parents before children.
@@ -51,13 +51,13 @@ pub(super) fn merge(
     graph: &Graph,
     grid: &Grid,
     points: &Points,
-    files: &Files,
+    options: &Options,
 ) -> Result<Merged, Fault> {
     let mut merger = Merger {
         draft,
         grid,
         points,
-        files,
+        options,
         names: short_names(grid),
         by_key: Index::new(draft.salt),
         tasks: Vec::new(),
@@ -147,7 +147,7 @@ struct Merger<'a> {
     draft: &'a Draft,
     grid: &'a Grid,
     points: &'a Points,
-    files: &'a Files,
+    options: &'a Options,
     /// Names of the axes in labels.
     names: Vec<&'a str>,
     by_key: Index,
@@ -233,9 +233,17 @@ impl Merger<'_> {
             }
         }
         let build = |parameters: &_| StageSpec::build(stage.kind, parameters).map_err(explain);
+        // What is filled in must not stay for the next values.
         let built = if stage.kind.is_open() {
             let mut closed = parameters.clone();
-            command::close(stage.kind, &mut closed, self.files).and_then(|()| build(&closed))
+            command::close(stage.kind, &mut closed, &self.options.files)
+                .and_then(|()| build(&closed))
+        } else if stage.kind == StageKind::Dataset {
+            let mut settled = parameters.clone();
+            let known = &self.options.datasets;
+            datasets::settle(&mut settled, known)
+                .and_then(|()| build(&settled))
+                .and_then(|spec| datasets::check(spec, known))
         } else {
             build(parameters)
         };

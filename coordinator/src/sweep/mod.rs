@@ -31,6 +31,7 @@ mod axes;
 mod command;
 mod compact;
 mod condition;
+mod datasets;
 mod draft;
 mod error;
 mod expand;
@@ -64,6 +65,7 @@ use plan::{PLAN_VERSION, Plan};
 
 pub use command::{Attachment, Files, Needs};
 pub use compact::CompactPlan;
+pub use datasets::{Datasets, Known, named};
 pub use error::{Place, SweepError};
 pub use figure::{FIGURE_KINDS, FigureKind};
 pub use hint::Hint;
@@ -104,6 +106,9 @@ pub struct Options {
     pub set: Vec<String>,
     /// The files that travel with the sweep.
     pub files: Files,
+    /// Imported data sets that are known, by name. Stages that take others
+    /// are planned without a digest; [`named`] tells.
+    pub datasets: Datasets,
 }
 
 /// Plans a sweep.
@@ -171,7 +176,7 @@ pub fn needs(source: &Source<'_>, options: &Options) -> Result<Needs, SweepError
 
 fn plan_checked(text: &str, options: &Options) -> Result<CompactPlan, Fault> {
     let draft = drafted(text, options)?;
-    assemble(draft, options.profile.clone(), &options.files)
+    assemble(draft, options)
 }
 
 fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
@@ -210,7 +215,8 @@ fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
     Ok(draft)
 }
 
-fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<CompactPlan, Fault> {
+fn assemble(draft: Draft, options: &Options) -> Result<CompactPlan, Fault> {
+    let profile = options.profile.clone();
     let sweep = sweep_id(&draft, profile.as_deref())?;
     let replicates = replicates(&draft)?;
     let priority = priority(&draft)?;
@@ -231,7 +237,7 @@ fn assemble(draft: Draft, profile: Option<String>, files: &Files) -> Result<Comp
         axes,
         stages,
         by_stage,
-    } = merge::merge(&draft, &graph, &grid, &points, files)?;
+    } = merge::merge(&draft, &graph, &grid, &points, options)?;
     let of_stages = draft.stages.into_iter().zip(axes).zip(by_stage);
     let of_stage = |((stage, axes), of_points): ((draft::StageDraft, _), _)| StageTasks {
         name: stage.name,

@@ -5,10 +5,18 @@ use toml::de::DeTable;
 
 use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
-use super::file::{ProfileTable, columns};
+use super::file::{ProfileTable, columns, linked_axes};
 use super::read::{Scope, json, only};
 
-const PROFILE_KEYS: &[&str] = &["title", "cost", "seed", "replicates", "stages", "axes"];
+const PROFILE_KEYS: &[&str] = &[
+    "title",
+    "cost",
+    "seed",
+    "replicates",
+    "stages",
+    "axes",
+    "linked",
+];
 
 /// Applies a profile.
 pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Result<(), Fault> {
@@ -35,6 +43,7 @@ pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Resu
                     draft.set_axis(column)?;
                 }
             }
+            "linked" => draft.set_linked(linked_axes(&entry)?),
             other => unreachable!("{other} is not among PROFILE_KEYS"),
         }
     }

@@ -78,6 +78,9 @@ pub struct PlannedTask {
     pub points: u64,
 }
 
+/// What an expectation follows along instead of an axis.
+pub const STEP: &str = "step";
+
 /// A statement about the results that the report checks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,9 +89,12 @@ pub struct Expectation {
     pub stage: String,
     pub metric: String,
     /// The axis that `trend`, `first` and `last` follow, in the order of the
-    /// file.
+    /// file; or [`STEP`], the training steps of one task.
     #[serde(default)]
     pub along: Option<String>,
+    /// Only where these axes have one of these values.
+    #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub only: BTreeMap<String, Value>,
     /// Strictly monotone in the mean over replicates.
     #[serde(default)]
     pub trend: Option<Trend>,
@@ -99,9 +105,33 @@ pub struct Expectation {
     /// Which points `above` and `below` bind.
     #[serde(default)]
     pub at: At,
+    /// The last value is at least so many times the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
     /// The paper's own number or words, quoted beside ours.
     #[serde(default)]
     pub paper: Option<String>,
+}
+
+impl Expectation {
+    /// Whether it speaks of points with these coordinates.
+    pub fn covers(&self, coordinates: &BTreeMap<String, Value>) -> bool {
+        self.only.iter().all(|(axis, wanted)| {
+            let value = coordinates.get(axis);
+            match wanted {
+                Value::Array(any) => value.is_some_and(|v| any.iter().any(|w| same(w, v))),
+                one => value.is_some_and(|v| same(one, v)),
+            }
+        })
+    }
+}
+
+/// Equal values; 1 and 1.0 are.
+fn same(a: &Value, b: &Value) -> bool {
+    a == b
+        || a.as_f64()
+            .zip(b.as_f64())
+            .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -120,6 +120,12 @@ impl Spec for ArvmSpec {
                  use {below} or {above}, or window = \"raster1d\""
             )
         })?;
+        let blind = gamma == 1 && self.window == Window::Square && self.tie == Tie::Shared;
+        InvalidField::check(!blind, "gamma", || {
+            "is 1, a window of no tokens, and with tie = \"shared\" sites look alike: there is \
+             nothing to learn from; use tie = \"per_site\""
+                .to_owned()
+        })?;
         let widths = self.hidden.len() <= 8 && self.hidden.iter().all(|w| (1..=65_536).contains(w));
         InvalidField::check(widths, "hidden", || {
             "must hold at most 8 widths between 1 and 65536".to_owned()

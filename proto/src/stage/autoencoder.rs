@@ -16,17 +16,33 @@ pub enum LatentAct {
     Tanh,
 }
 
+/// What encoder and decoder are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoencoderNet {
+    /// Convolutions: a latent of `latent_channels` at each site of a grid.
+    #[default]
+    Conv,
+    /// Fully connected layers of `hidden` and `decoder_hidden`: one latent of
+    /// `latent_channels` for the whole image (science.md A.1.2).
+    Dense,
+}
+
 /// Defaults are Table 5 (4×4 latent at 32×32); `sweeps/` override them for
 /// small runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AutoencoderSpec {
+    pub net: AutoencoderNet,
+    /// Hidden widths of a dense encoder, and of its decoder.
+    pub hidden: Vec<usize>,
+    pub decoder_hidden: Vec<usize>,
     /// Encoder widths, one 4×4 stride-2 convolution each; their number is the
     /// depth d, and the latent side is the image side / 2^d.
     pub channels: Vec<usize>,
     /// Width of the 1×1 layers around the latent.
     pub wide: usize,
-    /// NoD: latent channels, bits per site.
+    /// NoD: latent channels, bits per site; all of a dense latent.
     pub latent_channels: usize,
     pub latent_act: LatentAct,
     /// Decoder: width after the second 1×1 layer.
@@ -57,6 +73,9 @@ pub struct AutoencoderSpec {
 impl Default for AutoencoderSpec {
     fn default() -> Self {
         Self {
+            net: AutoencoderNet::Conv,
+            hidden: vec![400],
+            decoder_hidden: vec![400],
             channels: vec![64, 256, 512],
             wide: 8196,
             latent_channels: 8,
@@ -94,7 +113,7 @@ impl Spec for AutoencoderSpec {
     const INFO: KindInfo = KindInfo {
         name: "autoencoder",
         summary: "train an autoencoder under latent noise",
-        recipe: 3,
+        recipe: 4,
         seeded: true,
         inputs: &[InputInfo::required("data", &[StageKind::Dataset])],
         hidden: false,
@@ -112,13 +131,19 @@ impl Spec for AutoencoderSpec {
         )?;
         for (field, value, max) in [
             ("wide", self.wide, 65_536),
-            ("latent_channels", self.latent_channels, 32),
             ("decoder_in", self.decoder_in, 65_536),
             ("decoder_front", self.decoder_front, 65_536),
             ("refine", self.refine, 65_536),
         ] {
             check_width(field, value, max)?;
         }
+        check_widths("hidden", &self.hidden)?;
+        check_widths("decoder_hidden", &self.decoder_hidden)?;
+        let most = match self.net {
+            AutoencoderNet::Conv => 32,
+            AutoencoderNet::Dense => 65_536,
+        };
+        check_width("latent_channels", self.latent_channels, most)?;
         let kernel = self.refine_kernel;
         InvalidField::check(kernel == 1 || kernel == 3, "refine_kernel", || {
             format!("is {kernel}, but 1 and 3 are possible")
@@ -135,6 +160,14 @@ pub(super) fn check_width(
 ) -> Result<(), InvalidField> {
     InvalidField::check((1..=max).contains(&value), field, || {
         format!("is {value}, but 1 to {max} is possible")
+    })
+}
+
+/// Checks the widths of hidden layers.
+pub(super) fn check_widths(field: &'static str, widths: &[usize]) -> Result<(), InvalidField> {
+    let possible = widths.len() <= 8 && widths.iter().all(|w| (1..=65_536).contains(w));
+    InvalidField::check(possible, field, || {
+        "must hold at most 8 widths between 1 and 65536".to_owned()
     })
 }
 

@@ -3,13 +3,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::autoencoder::{check_training, check_width};
+use super::autoencoder::{check_training, check_width, check_widths};
 use super::{InputInfo, InvalidField, KindInfo, Schedule, Spec, StageKind};
 
 /// Defaults are the model of 9.28 million parameters for CIFAR-10.
+/// What finds the noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum DiffusionNet {
+    #[default]
+    Unet,
+    /// Fully connected layers, for small images: of `hidden` and `time` alone.
+    Dense,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiffusionSpec {
+    pub net: DiffusionNet,
+    /// Widths of the hidden layers of a dense net.
+    pub hidden: Vec<usize>,
+    /// Values that tell a dense net the timestep.
+    pub time: usize,
     /// Width of the first level.
     pub base: usize,
     /// Widths of the levels, in multiples of the base; each level after the
@@ -41,6 +56,9 @@ pub struct DiffusionSpec {
 impl Default for DiffusionSpec {
     fn default() -> Self {
         Self {
+            net: DiffusionNet::Unet,
+            hidden: vec![256, 256, 256],
+            time: 32,
             base: 64,
             multiples: vec![1, 2, 2, 2],
             blocks: 2,
@@ -64,7 +82,7 @@ impl Spec for DiffusionSpec {
     const INFO: KindInfo = KindInfo {
         name: "diffusion",
         summary: "train a denoising diffusion model on the images",
-        recipe: 1,
+        recipe: 2,
         seeded: true,
         inputs: &[InputInfo::required("data", &[StageKind::Dataset])],
         hidden: false,
@@ -79,6 +97,12 @@ impl Spec for DiffusionSpec {
         ] {
             check_width(field, value, max)?;
         }
+        let time = self.time;
+        let even = time.is_multiple_of(2) && (4..=65_536).contains(&time);
+        InvalidField::check(even, "time", || {
+            format!("is {time}, but an even number from 4 to 65536 is needed")
+        })?;
+        check_widths("hidden", &self.hidden)?;
         let base = self.base;
         InvalidField::check(base >= 4 && base.is_multiple_of(2), "base", || {
             format!("is {base}, but an even width of at least 4 is needed")

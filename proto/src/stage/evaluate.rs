@@ -4,12 +4,34 @@ use serde::{Deserialize, Serialize};
 
 use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 
+/// By what the training image beside a sample is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Nearness {
+    #[default]
+    Psnr,
+    /// The mean over samples is measured too.
+    Ssim,
+}
+
+/// Which samples are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// The first, which stand for all.
+    #[default]
+    First,
+    /// Those nearest to a training image.
+    Nearest,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSpec {
     /// A generated image counts as memorised above this PSNR to its nearest
     /// training image, in dB.
     pub memorised_db: f64,
+    pub nearest: Nearness,
     /// Noise draws per pair for the overlap coefficient (F8).
     pub overlap_draws: usize,
     /// Random pairs, and as many nearest ones, for the overlap coefficient.
@@ -18,16 +40,19 @@ pub struct EvaluateSpec {
     pub noise_draws: usize,
     /// Images in the sample grid.
     pub grid: usize,
+    pub shown: Shown,
 }
 
 impl Default for EvaluateSpec {
     fn default() -> Self {
         Self {
             memorised_db: 30.0,
+            nearest: Nearness::Psnr,
             overlap_draws: 4096,
             overlap_pairs: 256,
             noise_draws: 16,
             grid: 24,
+            shown: Shown::First,
         }
     }
 }
@@ -36,13 +61,18 @@ impl Spec for EvaluateSpec {
     const INFO: KindInfo = KindInfo {
         name: "evaluate",
         summary: "measure a model, or samples, against the data",
-        recipe: 1,
+        recipe: 2,
         seeded: true,
         inputs: &[
             InputInfo::required("data", &[StageKind::Dataset]),
             InputInfo::optional("model", &[StageKind::Autoencoder, StageKind::Decoder]),
-            InputInfo::optional("samples", &[StageKind::Sample, StageKind::Generate]),
+            InputInfo::optional(
+                "samples",
+                &[StageKind::Sample, StageKind::Generate, StageKind::Resample],
+            ),
             InputInfo::optional("codes", &[StageKind::Encode]),
+            InputInfo::optional("encoder", &[StageKind::Autoencoder]),
+            InputInfo::optional("held_out", &[StageKind::Dataset]),
         ],
         hidden: false,
     };

@@ -15,6 +15,8 @@ pub struct GanSpec {
     /// Whether latents are a mixture, with a component for each training
     /// image; if not, they are standard normal noise.
     pub mixture: bool,
+    /// How many components a mixture has; 0: as many as training images.
+    pub components: usize,
     /// Hidden widths of the generator and of the discriminator.
     pub generator: Vec<usize>,
     pub discriminator: Vec<usize>,
@@ -34,6 +36,7 @@ impl Default for GanSpec {
         Self {
             latent: 100,
             mixture: true,
+            components: 0,
             generator: vec![128, 256, 512, 1024],
             discriminator: vec![512, 256],
             beta1: 0.5,
@@ -50,7 +53,7 @@ impl Spec for GanSpec {
     const INFO: KindInfo = KindInfo {
         name: "gan",
         summary: "train a GAN on a learned mixture of Gaussians, or on plain noise",
-        recipe: 1,
+        recipe: 2,
         seeded: true,
         inputs: &[InputInfo::required("data", &[StageKind::Dataset])],
         hidden: false,
@@ -58,6 +61,10 @@ impl Spec for GanSpec {
 
     fn validate(&self) -> Result<(), InvalidField> {
         check_width("latent", self.latent, 65_536)?;
+        let components = self.components;
+        InvalidField::check(components <= 10_000_000, "components", || {
+            format!("is {components}, but at most 10000000 are possible")
+        })?;
         for (field, widths) in [
             ("generator", &self.generator),
             ("discriminator", &self.discriminator),

@@ -10,7 +10,8 @@ use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 pub struct GenerateSpec {
     /// Images to draw. Each has a random stream of its own, by its index.
     pub count: usize,
-    /// Deviation of the latents of a VAE, or of a GAN's plain noise: N(0, s²I).
+    /// Deviation of the latents of a VAE (times that of its prior), or of a GAN's
+    /// plain noise.
     pub latent_scale: f64,
 }
 
@@ -27,7 +28,7 @@ impl Spec for GenerateSpec {
     const INFO: KindInfo = KindInfo {
         name: "generate",
         summary: "draw images from a VAE, a GAN or a diffusion model",
-        recipe: 1,
+        recipe: 2,
         seeded: true,
         inputs: &[InputInfo::required(
             "model",

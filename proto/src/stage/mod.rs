@@ -18,6 +18,7 @@ mod generate;
 mod noise;
 mod noop;
 mod pixelcnn;
+mod resample;
 mod sample;
 mod schedule;
 mod vae;
@@ -31,21 +32,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use arvm::{ArvmSpec, Prior, Tie, Unseen, Weighting, Window};
-pub use autoencoder::{AutoencoderSpec, LatentAct};
+pub use autoencoder::{AutoencoderNet, AutoencoderSpec, LatentAct};
 pub use command::{CommandSpec, MAX_FILE_BYTES, MAX_FILES, MAX_FILES_BYTES, is_inside, is_name};
-pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, Source};
+pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, HeldOutFrom, Upsampling};
 pub use decoder::DecoderSpec;
-pub use diffusion::DiffusionSpec;
+pub use diffusion::{DiffusionNet, DiffusionSpec};
 pub use encode::EncodeSpec;
-pub use evaluate::EvaluateSpec;
+pub use evaluate::{EvaluateSpec, Nearness, Shown};
 pub use gan::GanSpec;
 pub use generate::GenerateSpec;
 pub use noise::{Exponent, Noise, NoiseSpec};
 pub use noop::NoopSpec;
 pub use pixelcnn::PixelcnnSpec;
+pub use resample::{Part, ResampleSpec};
 pub use sample::SampleSpec;
 pub use schedule::Schedule;
-pub use vae::VaeSpec;
+pub use vae::{Likelihood, Reading, VaeSpec};
 
 /// What the planner and the scheduler know of a stage kind.
 #[derive(Debug)]
@@ -229,6 +231,7 @@ stages! {
     Gan => GanSpec,
     Diffusion => DiffusionSpec,
     Generate => GenerateSpec,
+    Resample => ResampleSpec,
     Evaluate => EvaluateSpec,
     Command => CommandSpec,
     Noop => NoopSpec,

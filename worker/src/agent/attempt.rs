@@ -5,7 +5,6 @@
 //! attempt overlap with the work of the next.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,14 +23,17 @@ use tokio_util::task::TaskTracker;
 use super::baggage::Baggage;
 use super::finder::Finder;
 use super::follow::{Followed, LogSender};
-use super::job::{End, Execution, Stops, Workplace, execute};
+use super::job::{End, Execution, Stops, execute};
 use super::lease::Lease;
 use super::progress::Reporter;
 pub(super) use super::report::Report;
 use super::slots::{Lent, Slots, Turn};
+use super::source::{self, Source};
 use super::transfer::CheckpointUploads;
+use super::workplace::{Workplace, Workplaces};
 use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
 use crate::runner::protocol::Job;
+use crate::stages;
 
 /// The last checkpoint of a failed attempt is given this long.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -57,7 +59,7 @@ pub(super) struct Context {
     pub(super) progress: mpsc::Sender<FromWorker>,
     pub(super) followed: Arc<Followed>,
     /// One folder for each attempt.
-    pub(super) attempts: PathBuf,
+    pub(super) places: Arc<Workplaces>,
     /// Best-effort work that nobody waits for.
     pub(super) background: TaskTracker,
 }
@@ -68,6 +70,8 @@ pub(super) struct Context {
 struct Ready {
     inputs: BTreeMap<String, Cached>,
     checkpoint: Option<Fetched>,
+    /// The imported data set that a `dataset` stage draws from.
+    source: Option<Source>,
 }
 
 enum Prepared {
@@ -85,14 +89,12 @@ pub(super) async fn drive(
     turn: Turn,
     stops: Stops,
 ) -> Option<Report> {
-    let place = Workplace {
-        root: context
-            .attempts
-            .join(format!("{}-{}", attempt.task, attempt.number)),
-    };
-    let report = carry(&context, attempt, &task, turn, &stops, &place).await;
+    let mut place = context.places.take();
+    let report = carry(&context, attempt, &task, turn, &stops, &mut place).await;
+    let places = context.places.clone();
     if leaves_artifact(&task.spec) {
-        context.background.spawn(remove(place.root));
+        let emptied = crate::files::blocking(move || places.give_back(&place));
+        context.background.spawn(emptied);
     }
     report
 }
@@ -103,7 +105,7 @@ async fn carry(
     task: &Task,
     turn: Turn,
     stops: &Stops,
-    place: &Workplace,
+    place: &mut Workplace,
 ) -> Option<Report> {
     let prepared = tokio::select! {
         biased;
@@ -126,11 +128,14 @@ async fn carry(
     let light = !leaves_artifact(&task.spec);
     let resumed = ready.checkpoint.is_some();
     let folders = ready.inputs.iter();
+    let source = ready.source.as_ref();
+    let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
     let job = Job {
         attempt,
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
+            .chain(source)
             .collect(),
         out: if light { lent.void() } else { place.out() },
         checkpoint: ready.checkpoint.as_ref().map(|c| c.file.clone()),
@@ -149,6 +154,7 @@ async fn carry(
         &mut uploads,
     )
     .await;
+    place.quiet = execution.quiet;
     // The slot is free for the next attempt; the inputs may be evicted.
     drop((lent, ready));
     keep_log(context, attempt, &execution);
@@ -201,18 +207,26 @@ async fn prepare(
         if let Some((_, digest)) = artifacts::load(&context.store, &task.key).await? {
             return Ok(Some(Prepared::Reuse(digest)));
         }
-        for folder in [place.out(), place.resume()] {
-            let made = crate::files::fs::create_dir_all(&folder).await;
-            made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))?;
-        }
         if let StageSpec::Command(spec) = &task.spec {
             if !context.allow_commands {
                 return Err(Failure::config(
                     "this worker does not run programs of users: start it with --allow-commands",
                 ));
             }
-            let unpacked = context.baggage.unpack(&context.store, spec, place.work());
+            let (work, out) = (place.work(), place.out());
+            let unpacked = context.baggage.unpack(&context.store, spec, work, out);
             unpacked.await?;
+        } else {
+            let out = place.out();
+            let made = crate::files::fs::create_dir_all(&out).await;
+            made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
+        }
+        if let StageSpec::Dataset(spec) = &task.spec
+            && spec.imported().is_some()
+        {
+            let (store, cache) = (&context.store, &context.cache);
+            let fetched = source::fetch(store, cache, spec, place.source());
+            ready.source = Some(fetched.await?);
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
@@ -360,13 +374,5 @@ fn leaves_artifact(spec: &StageSpec) -> bool {
     match spec {
         StageSpec::Noop(noop) => noop.artifact,
         _ => true,
-    }
-}
-
-async fn remove(folder: PathBuf) {
-    if let Err(error) = crate::files::fs::remove_dir_all(&folder).await
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!(folder = %folder.display(), %error, "scratch files stay");
     }
 }

@@ -23,18 +23,23 @@ pub(super) struct Baggage {
 }
 
 impl Baggage {
-    /// Writes the files of a stage into its working folder, which is made.
+    /// Writes the files of a stage into its working folder, which is made, as
+    /// is `out`.
     pub(super) async fn unpack(
         &self,
         store: &Store,
         spec: &CommandSpec,
         work: PathBuf,
+        out: PathBuf,
     ) -> Result<(), Failure> {
         let mut files = Vec::with_capacity(spec.files.len());
         for (path, digest) in &spec.files {
             files.push((work.join(path), self.get(store, digest).await?));
         }
-        let written = crate::files::blocking(move || write(&work, &files));
+        let written = crate::files::blocking(move || {
+            fs::create_dir_all(out)?;
+            write(&work, &files)
+        });
         let written = written.await.map_err(|e| Failure::bug(e.to_string()))?;
         written.map_err(|e| Failure::transient(format!("writing files of the sweep: {e}")))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ablate_proto::id::AttemptId;
 use ablate_proto::message::{FromWorker, LogPiece};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 use super::log_tail::LogTail;
 
@@ -44,7 +44,7 @@ pub(super) struct LogSender {
     attempt: AttemptId,
     followed: Arc<Followed>,
     tx: mpsc::Sender<FromWorker>,
-    clock: Interval,
+    next: Instant,
     /// What was sent ends here.
     sent: u64,
     /// To the readers of so many requests.
@@ -57,23 +57,22 @@ impl LogSender {
         followed: Arc<Followed>,
         tx: mpsc::Sender<FromWorker>,
     ) -> Self {
-        let mut clock = interval(EVERY);
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             attempt,
             followed,
             tx,
-            clock,
+            next: Instant::now() + EVERY,
             sent: 0,
             asked: 0,
         }
     }
 
-    pub(super) async fn due(&mut self) {
-        self.clock.tick().await;
+    pub(super) async fn due(&self) {
+        sleep_until(self.next).await;
     }
 
     pub(super) fn send(&mut self, log: &LogTail) {
+        self.next = Instant::now() + EVERY;
         let asked = self.followed.asked(self.attempt);
         if asked != self.asked {
             (self.asked, self.sent) = (asked, 0);

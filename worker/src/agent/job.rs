@@ -1,6 +1,5 @@
 //! One job on one slot: from `Run` to how it ended.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,6 +66,8 @@ pub(super) struct Execution {
     pub(super) device: String,
     pub(super) threads: usize,
     pub(super) started_ms: u64,
+    /// Nothing of it can be at work any more.
+    pub(super) quiet: bool,
 }
 
 /// Runs `job` to its end. The runner goes back to its slot only if it ended
@@ -89,6 +90,7 @@ pub(super) async fn execute(
                 device: String::new(),
                 threads: 0,
                 started_ms,
+                quiet: false,
             };
         }
     };
@@ -159,11 +161,12 @@ pub(super) async fn execute(
         }
     };
     log.send(&runner.log);
-    let execution = Execution {
+    let mut execution = Execution {
         log: std::mem::take(&mut runner.log).into_bytes(),
         device: runner.device.clone(),
         threads: runner.threads,
         started_ms,
+        quiet: false,
         end: match end {
             _ if stops.dropped.is_cancelled() => End::Dropped,
             Ok(ref end) => end.clone(),
@@ -175,6 +178,7 @@ pub(super) async fn execute(
     // A stop that crossed the result in the pipe would hit the next job.
     if end.is_ok() && (!stopping || preempted) && !spoilt {
         lent.give_back(runner);
+        execution.quiet = true;
     }
     execution
 }
@@ -214,33 +218,6 @@ impl Watch {
              killed; `worker.hang_seconds` sets the time"
         );
         Failure::new(FailureClass::Hung, cause)
-    }
-}
-
-/// The folder of one attempt on the scratch disk.
-#[derive(Debug, Clone)]
-pub(super) struct Workplace {
-    pub(super) root: PathBuf,
-}
-
-impl Workplace {
-    /// Where a user's program runs.
-    pub(super) fn work(&self) -> PathBuf {
-        self.root.join("work")
-    }
-
-    pub(super) fn out(&self) -> PathBuf {
-        self.root.join("out")
-    }
-
-    /// Checkpoints on their way to the store.
-    pub(super) fn outgoing(&self) -> PathBuf {
-        self.root.join("outgoing")
-    }
-
-    /// The checkpoint to resume from.
-    pub(super) fn resume(&self) -> PathBuf {
-        self.root.join("resume")
     }
 }
 

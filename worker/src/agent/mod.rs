@@ -25,7 +25,9 @@ mod settings;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 mod slots;
+mod source;
 mod transfer;
+mod workplace;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -40,7 +42,7 @@ use ablate_proto::wire::InvalidMessage;
 use object_store::ObjectStore;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::attempt::Context;
 use self::baggage::Baggage;
@@ -51,6 +53,7 @@ use self::runner_process::Launcher;
 use self::session::{Session, Terms};
 pub use self::settings::{InvalidSetting, WorkerSettings};
 use self::slots::Slots;
+use self::workplace::Workplaces;
 use crate::artifacts::{Cache, Store};
 use crate::dial::Dial;
 
@@ -207,8 +210,17 @@ async fn serve(
         idle_exit: settings.idle_exit,
     };
     let mut session = Session::new(terms, opener, connector, reports);
-    let served = session.run(shutdown).await;
-    if let Some(context) = session.close().await {
+    let shutdown = shutdown.clone();
+    // Where its messages are: each would have to wake another thread.
+    let session = tokio::spawn(async move {
+        let served = session.run(&shutdown).await;
+        (session.close().await, served)
+    });
+    let (context, served) = match AbortOnDropHandle::new(session).await {
+        Ok(ended) => ended,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
+    if let Some(context) = context {
         context.background.close();
         let rest = tokio::time::timeout(BACKGROUND_TIME, context.background.wait());
         if rest.await.is_err() {
@@ -256,7 +268,7 @@ impl Opener {
             lease: self.lease.clone(),
             progress: self.progress.clone(),
             followed: Arc::default(),
-            attempts: settings.scratch.join("attempts"),
+            places: Arc::new(Workplaces::new(settings.scratch.join("attempts"))),
             background: TaskTracker::new(),
         }))
     }
@@ -266,7 +278,9 @@ impl Opener {
 /// left of its attempts.
 async fn prepare_scratch(root: &Path) -> Result<File, AgentError> {
     let fail = || scratch_error(root);
-    crate::files::fs::create_dir_all(root).await.map_err(fail())?;
+    crate::files::fs::create_dir_all(root)
+        .await
+        .map_err(fail())?;
     let lock = File::create(root.join("lock")).map_err(fail())?;
     lock.try_lock().map_err(|_| AgentError::Scratch {
         path: root.to_owned(),

@@ -1,5 +1,6 @@
 //! Artefacts of parents on the local disk: `cache/<task key>/manifest.json`
-//! and `cache/<task key>/files/…`.
+//! and `cache/<task key>/files/…`; and shards of imported data sets:
+//! `cache/shard-<blake3>/files/shard.bin`.
 //!
 //! Requests for the same artefact share one download. The total size is
 //! bounded: what was not used for longest goes first, and what a task uses
@@ -15,10 +16,14 @@ use ablate_proto::id::TaskKey;
 use ablate_proto::layout;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::dataset as shard;
 use super::{ArtifactError, Store, manifest};
 use crate::files::fs;
 
 const FILES_IN_FLIGHT: usize = 4;
+
+/// How the folders of shards are called, before their digest.
+const SHARD: &str = "shard-";
 
 /// An artefact on the local disk; it stays there while this is held.
 #[derive(Debug)]
@@ -31,7 +36,8 @@ pub(crate) struct Cached {
 pub(crate) struct Cache {
     root: PathBuf,
     limit: u64,
-    entries: Mutex<HashMap<TaskKey, Arc<Entry>>>,
+    /// By the name of the folder.
+    entries: Mutex<HashMap<String, Arc<Entry>>>,
     /// Counts uses; an entry's last use is the count at that time.
     uses: AtomicU64,
 }
@@ -54,6 +60,13 @@ struct Present {
     checked: bool,
 }
 
+impl Cached {
+    /// The file of a shard.
+    pub(crate) fn shard_file(&self) -> PathBuf {
+        self.folder.join(shard::FILE)
+    }
+}
+
 impl Cache {
     /// Opens the cache below `root`, with what an earlier worker left there.
     /// The folder must not be shared with another process.
@@ -64,9 +77,9 @@ impl Cache {
         let mut entries = fs::read_dir(&root).await.map_err(local())?;
         while let Some(entry) = entries.next_entry().await.map_err(local())? {
             match kept(&entry.path()).await {
-                Some(manifest) => {
+                Some(kept) => {
                     let used = entry.metadata().await.and_then(|m| m.modified());
-                    found.push((used.ok(), manifest));
+                    found.push((used.ok(), kept));
                 }
                 None => remove(&entry.path()).await?,
             }
@@ -78,12 +91,12 @@ impl Cache {
             entries: Mutex::default(),
             uses: AtomicU64::new(0),
         };
-        for (_, manifest) in found {
-            let entry = cache.entry(manifest.task());
-            let bytes = manifest.files.iter().map(|f| f.bytes).sum();
+        for (_, (name, files)) in found {
+            let entry = cache.entry(&name);
+            let bytes = files.iter().map(|f| f.bytes).sum();
             entry.bytes.store(bytes, Ordering::Relaxed);
             *entry.files.lock().await = Some(Present {
-                files: manifest.files,
+                files,
                 checked: false,
             });
         }
@@ -96,7 +109,7 @@ impl Cache {
     /// `Missing` or `Broken`, naming the file, when the store does not hold
     /// what the manifest says.
     pub(crate) async fn get(&self, store: &Store, task: TaskKey) -> Result<Cached, ArtifactError> {
-        let pin = self.entry(task);
+        let pin = self.entry(&task.to_string());
         let home = self.root.join(task.to_string());
         let folder = home.join("files");
         let mut files = pin.files.lock().await;
@@ -139,9 +152,51 @@ impl Cache {
         Ok(Cached { folder, _pin: pin })
     }
 
-    fn entry(&self, task: TaskKey) -> Arc<Entry> {
+    /// The shard with this digest and so many bytes, downloaded unless it is
+    /// here already.
+    ///
+    /// # Errors
+    /// `Missing` or `Broken`, when the store does not hold it.
+    pub(crate) async fn shard(
+        &self,
+        store: &Store,
+        blake3: &str,
+        bytes: u64,
+    ) -> Result<Cached, ArtifactError> {
+        let name = format!("{SHARD}{blake3}");
+        let pin = self.entry(&name);
+        let home = self.root.join(name);
+        let folder = home.join("files");
+        let mut files = pin.files.lock().await;
+        if let Some(known) = files.as_mut() {
+            let whole = sizes_match(&folder, &known.files).await;
+            if whole && (known.checked || digests_match(&folder, &known.files).await) {
+                known.checked = true;
+                drop(files);
+                return Ok(Cached { folder, _pin: pin });
+            }
+            tracing::warn!(
+                shard = blake3,
+                "a shard in the cache is damaged; fetching it again"
+            );
+            *files = None;
+        }
+        // Counted before it is there, as above.
+        pin.bytes.store(bytes, Ordering::Relaxed);
+        self.make_room().await;
+        let fetched = shard::fetch(store, &self.root, &home, blake3, bytes).await;
+        let fetched = fetched.inspect_err(|_| pin.bytes.store(0, Ordering::Relaxed));
+        *files = Some(Present {
+            files: vec![fetched?],
+            checked: true,
+        });
+        drop(files);
+        Ok(Cached { folder, _pin: pin })
+    }
+
+    fn entry(&self, name: &str) -> Arc<Entry> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(task).or_default();
+        let entry = entries.entry(name.to_owned()).or_default();
         entry.last_use.store(self.tick(), Ordering::Relaxed);
         entry.clone()
     }
@@ -171,14 +226,14 @@ impl Cache {
         }
         let idle = entries.iter().filter(|(_, e)| Arc::strong_count(e) == 1);
         let oldest = idle.min_by_key(|(_, e)| e.last_use.load(Ordering::Relaxed));
-        let task = *oldest?.0;
-        entries.remove(&task);
+        let name = oldest?.0.clone();
+        entries.remove(&name);
         // Moved while the map is locked: whoever asks for it next must not
         // have it deleted under their hands.
-        let evicted = self.root.join(format!(".{task}.evicted-{}", self.tick()));
-        let moved = std::fs::rename(self.root.join(task.to_string()), &evicted);
+        let evicted = self.root.join(format!(".{name}.evicted-{}", self.tick()));
+        let moved = std::fs::rename(self.root.join(&name), &evicted);
         if let Err(error) = moved {
-            tracing::debug!(task = %task.short(), %error, "nothing to evict");
+            tracing::debug!(name, %error, "nothing to evict");
         }
         Some(evicted)
     }
@@ -228,13 +283,18 @@ async fn fetch(
     fs::rename(&part, home).await.map_err(local())
 }
 
-/// The manifest of a folder that an earlier worker filled.
-async fn kept(home: &Path) -> Option<Manifest> {
-    let key: TaskKey = home.file_name()?.to_str()?.parse().ok()?;
+/// The name of a folder that an earlier worker filled, and its files.
+async fn kept(home: &Path) -> Option<(String, Vec<FileEntry>)> {
+    let name = home.file_name()?.to_str()?.to_owned();
+    if let Some(blake3) = name.strip_prefix(SHARD) {
+        let files = vec![shard::kept(home, blake3).await?];
+        return Some((name, files));
+    }
+    let key: TaskKey = name.parse().ok()?;
     let text = fs::read(home.join("manifest.json")).await.ok()?;
     let manifest: Manifest = serde_json::from_slice(&text).ok()?;
     let whole = sizes_match(&home.join("files"), &manifest.files).await;
-    (manifest.task() == key && whole).then_some(manifest)
+    (manifest.task() == key && whole).then_some((name, manifest.files))
 }
 
 async fn sizes_match(folder: &Path, files: &[FileEntry]) -> bool {
@@ -263,7 +323,7 @@ async fn digests_match(folder: &Path, files: &[FileEntry]) -> bool {
     check.await.unwrap_or(false)
 }
 
-async fn remove(path: &Path) -> Result<(), ArtifactError> {
+pub(super) async fn remove(path: &Path) -> Result<(), ArtifactError> {
     match fs::remove_dir_all(path).await {
         Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => fs::remove_file(path)
             .await

@@ -89,7 +89,7 @@ pub(crate) struct Fetched {
 }
 
 /// Downloads the newest checkpoint of any attempt that is intact into
-/// `folder`; `None` where there is none.
+/// `folder`, which is made; `None` where there is none.
 pub(crate) async fn newest_intact(
     store: &Store,
     task: &TaskKey,
@@ -97,6 +97,11 @@ pub(crate) async fn newest_intact(
 ) -> Result<Option<Fetched>, ArtifactError> {
     let mut found = list(store, task).await?;
     found.sort();
+    if !found.is_empty() {
+        let doing = format!("creating {}", folder.display());
+        let made = crate::files::fs::create_dir_all(folder).await;
+        made.map_err(ArtifactError::local(doing))?;
+    }
     while let Some(newest) = found.pop() {
         let Some((_, digest)) = newest.key.rsplit('/').next().and_then(parse) else {
             continue;

@@ -7,6 +7,7 @@
 
 mod cache;
 mod checkpoint;
+mod dataset;
 mod manifest;
 mod name;
 mod read;
@@ -20,6 +21,7 @@ use ablate_proto::failure::{Failure, FailureClass};
 
 pub(crate) use cache::{Cache, Cached};
 pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact};
+pub(crate) use dataset::dataset_meta;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use manifest::publish_later;
 pub(crate) use manifest::{Published, load, publish};

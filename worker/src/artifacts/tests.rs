@@ -16,6 +16,7 @@ use self::spoilt::{Spoilt, exists, generic};
 use super::*;
 
 mod fuzz;
+mod shards;
 mod spoilt;
 
 fn store(inner: Arc<dyn ObjectStore>) -> Store {

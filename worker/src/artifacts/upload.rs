@@ -47,13 +47,20 @@ pub(crate) async fn delete_files(store: &Store, attempt: &AttemptId, files: &[Fi
 }
 
 async fn scan(folder: &Path) -> Result<Vec<(String, PathBuf)>, ArtifactError> {
+    let folder = folder.to_owned();
+    let doing = format!("listing {}", folder.display());
+    let scanned = crate::files::blocking(move || scan_now(&folder)).await;
+    scanned.map_err(|e| ArtifactError::local(doing)(std::io::Error::other(e)))?
+}
+
+fn scan_now(folder: &Path) -> Result<Vec<(String, PathBuf)>, ArtifactError> {
     let local = || ArtifactError::local(format!("listing {}", folder.display()));
     let mut files = Vec::new();
-    let mut entries = crate::files::fs::read_dir(folder).await.map_err(local())?;
-    while let Some(entry) = entries.next_entry().await.map_err(local())? {
+    for entry in std::fs::read_dir(folder).map_err(local())? {
+        let entry = entry.map_err(local())?;
         let name = entry.file_name().to_string_lossy().into_owned();
         // Of the entry itself: a link is not followed.
-        let kind = entry.file_type().await.map_err(local())?;
+        let kind = entry.file_type().map_err(local())?;
         if !kind.is_file() {
             return Err(ArtifactError::Output(format!(
                 "{name:?}, which is not a file"

@@ -14,6 +14,8 @@ const ARCH: Arch = Arch {
     image: [1, 28, 28],
     hidden: 400,
     latent: 20,
+    likelihood: ablate_proto::stage::Likelihood::Bernoulli,
+    prior: 1.0,
 };
 
 struct Variational {
@@ -38,7 +40,7 @@ impl Training for Variational {
     /// Noise, the negative bound.
     fn step(&mut self, step: u64) -> Result<f32> {
         let noise = normals("noise", step, &[BATCH, ARCH.latent])?;
-        let loss = self.net.loss(&self.images, &noise, 1.0)?;
+        let loss = self.net.loss(&self.images, &noise, 1.0, 1.0)?;
         self.optimised.step(step, &loss)
     }
 }

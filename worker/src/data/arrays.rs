@@ -1,6 +1,7 @@
 //! Named arrays in safetensors files, with a JSON header of their own under
 //! one metadata key, so that equal contents have equal bytes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub(crate) enum Data {
     F32(Vec<f32>),
     U32(Vec<u32>),
     I32(Vec<i32>),
+    U8(Vec<u8>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -71,15 +73,26 @@ impl Array {
         }
     }
 
-    fn bytes(&self) -> (Dtype, Vec<u8>) {
+    pub(crate) fn u8(shape: &[usize], data: Vec<u8>) -> Self {
+        Self {
+            shape: shape.to_vec(),
+            data: Data::U8(data),
+        }
+    }
+
+    fn bytes(&self) -> (Dtype, Cow<'_, [u8]>) {
         match &self.data {
             Data::F32(v) => (Dtype::F32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
             Data::U32(v) => (Dtype::U32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
             Data::I32(v) => (Dtype::I32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            Data::U8(v) => (Dtype::U8, Cow::Borrowed(v)),
         }
     }
 
     fn parse(view: &TensorView<'_>) -> Option<Self> {
+        if view.dtype() == Dtype::U8 {
+            return Some(Self::u8(view.shape(), view.data().to_vec()));
+        }
         let (words, rest) = view.data().as_chunks::<4>();
         if !rest.is_empty() {
             return None;
@@ -247,6 +260,25 @@ impl Arrays {
             } => Ok((self.rank(name, &shape)?, data)),
             _ => Err(self.wrong(format!("{name} is not of type I32"))),
         }
+    }
+
+    pub(crate) fn u8<const R: usize>(
+        &mut self,
+        name: &str,
+    ) -> Result<([usize; R], Vec<u8>), Error> {
+        match self.take(name)? {
+            Array {
+                shape,
+                data: Data::U8(data),
+            } => Ok((self.rank(name, &shape)?, data)),
+            _ => Err(self.wrong(format!("{name} is not of type U8"))),
+        }
+    }
+
+    /// Whether an array is of type U8.
+    pub(crate) fn holds_bytes(&self, name: &str) -> bool {
+        let array = self.arrays.get(name);
+        array.is_some_and(|array| matches!(array.data, Data::U8(_)))
     }
 
     fn rank<const R: usize>(&self, name: &str, shape: &[usize]) -> Result<[usize; R], Error> {

@@ -32,6 +32,16 @@ impl Images {
         self.data.chunks_exact(self.size().max(1))
     }
 
+    /// Copies of at most `n` images at a time.
+    pub(crate) fn chunks(&self, n: usize) -> impl Iterator<Item = Self> {
+        let size = self.size().max(1);
+        self.data.chunks(n * size).map(move |data| Self {
+            n: data.len() / size,
+            data: data.to_vec(),
+            ..*self
+        })
+    }
+
     /// The first `n` images, or all of them.
     pub(crate) fn first(&self, n: usize) -> Self {
         let n = n.min(self.n);

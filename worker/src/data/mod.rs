@@ -5,6 +5,8 @@ pub(crate) mod arrays;
 pub(crate) mod dataset;
 pub(crate) mod digits;
 pub(crate) mod images;
+pub(crate) mod packed;
 pub(crate) mod picture;
+pub(crate) mod reshape;
 pub(crate) mod samples;
 pub(crate) mod tokens;

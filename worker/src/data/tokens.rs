@@ -29,6 +29,9 @@ struct Header {
 }
 
 impl Tokens {
+    /// Bits that a token can have.
+    pub(crate) const BITS_MAX: usize = 32;
+
     pub(crate) fn sites(&self) -> usize {
         self.side * self.side
     }

@@ -43,6 +43,10 @@ pub(crate) async fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io
     fs::write(path, bytes)
 }
 
+pub(crate) async fn symlink(to: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    std::os::unix::fs::symlink(to, link)
+}
+
 pub(crate) async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     fs::symlink_metadata(path)
 }

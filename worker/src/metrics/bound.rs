@@ -19,7 +19,13 @@ const SUBSET: usize = 256;
 const DRAWS: usize = 512;
 
 pub(super) fn bound_and_oracle(subject: &Subject<'_>) -> Rows {
-    let names = ["mse_bound", "psnr_bound", "mse_oracle", "psnr_oracle"];
+    let names = [
+        "mse_bound",
+        "psnr_bound",
+        "mse_oracle",
+        "psnr_oracle",
+        "bound_share",
+    ];
     let n = subject.train.n.min(SUBSET);
     let latents: Vec<&[f32]> = subject.latents.iter().take(n).collect();
     let images: Vec<&[f32]> = subject.train.iter().take(n).collect();
@@ -39,12 +45,24 @@ pub(super) fn bound_and_oracle(subject: &Subject<'_>) -> Rows {
         subject.seed,
     );
     let psnr = mean(errors.iter().map(|e| of_squared_error(*e, size)));
+    let measured = mean(subject.noisy.iter().map(|noisy| {
+        let pairs = noisy.iter().zip(&images);
+        mean(
+            pairs
+                .take(n)
+                .map(|(a, b)| squared_error(a, b))
+                .collect::<Vec<_>>()
+                .into_iter(),
+        )
+    }));
     let rows = [
         ("sum per image", Direction::Down, bound),
         // Of the mean error: the mean over images of PSNR may lie above it.
         ("dB", Direction::Up, of_squared_error(bound, size)),
         ("sum per image", Direction::Down, mean(errors.into_iter())),
         ("dB", Direction::Up, psnr),
+        // How tight it is (X8).
+        ("", Direction::Neutral, bound / measured),
     ];
     let row = |(name, (unit, direction, value))| {
         let mut row = MetricRow::scalar(name, unit, direction, value).over(n);

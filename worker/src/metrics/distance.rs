@@ -2,6 +2,7 @@
 
 use ablate_proto::artifact::{Direction, MetricRow};
 
+use super::prdc::squared;
 use super::{Rows, Subject};
 use crate::models::autoencoder::Latents;
 
@@ -28,20 +29,6 @@ pub(super) fn pairs(latents: &Latents) -> Vec<Pair> {
         }
     }
     pairs
-}
-
-/// ‖a − b‖², in eight sums so that it can be vectorised.
-fn squared(a: &[f32], b: &[f32]) -> f32 {
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    let mut sums = [0.0f32; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += (a - b) * (a - b);
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b));
-    sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
 pub(super) fn distances(subject: &Subject<'_>) -> Rows {

@@ -5,18 +5,29 @@
 
 mod binary;
 mod bound;
+mod codes;
 mod distance;
+mod distribution;
+mod frechet;
+mod linear;
 mod memorisation;
 mod nearest;
 mod overlap;
+mod prdc;
 mod psnr;
+mod random_features;
 mod samples;
+mod similarity;
+mod ssim;
 mod subject;
+mod swd;
+mod threshold;
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 
 use crate::data::images::Images;
+pub(crate) use linear::{Features, site_means};
 pub(crate) use nearest::Nearest;
 pub(crate) use samples::Samples;
 pub(crate) use subject::{Budget, Subject};
@@ -52,7 +63,19 @@ const MODEL: &[ModelMetric] = &[
         curve: true,
     },
     ModelMetric {
+        measure: codes::codes,
+        curve: true,
+    },
+    ModelMetric {
         measure: psnr::held_out,
+        curve: false,
+    },
+    ModelMetric {
+        measure: ssim::reconstruction,
+        curve: false,
+    },
+    ModelMetric {
+        measure: distribution::of_reconstructions,
         curve: false,
     },
     ModelMetric {
@@ -71,6 +94,9 @@ const SAMPLES: &[fn(&Samples<'_>) -> Rows] = &[
     memorisation::exact_latents,
     memorisation::chance,
     memorisation::diversity,
+    threshold::curves,
+    similarity::nearest,
+    distribution::distances,
 ];
 
 /// Everything that can be said of a model.

@@ -62,18 +62,20 @@ pub(super) fn reconstruction(subject: &Subject<'_>) -> Rows {
 }
 
 pub(super) fn held_out(subject: &Subject<'_>) -> Rows {
-    let name = "psnr_held_out";
+    let names = ["psnr_held_out", "generalisation_gap"];
     let Some(images) = subject.held_out else {
-        return Ok(vec![MetricRow::skipped(
-            name,
-            "the dataset keeps no images back",
-        )]);
+        let why = "the dataset keeps no images back";
+        return Ok(names.map(|name| MetricRow::skipped(name, why)).to_vec());
     };
     let doing = "reconstructing held-out images";
     let latents = subject.model.latents(images).or_bug(doing)?;
     let decoded = subject.model.images(&latents).or_bug(doing)?;
-    let row = MetricRow::scalar(name, "dB", Direction::Up, average(&decoded, images));
-    Ok(vec![row.over(images.n)])
+    let held_out = average(&decoded, images);
+    let gap = average(&subject.clean, subject.train) - held_out;
+    Ok(vec![
+        MetricRow::scalar(names[0], "dB", Direction::Up, held_out).over(images.n),
+        MetricRow::scalar(names[1], "dB", Direction::Down, gap).over(images.n),
+    ])
 }
 
 /// Share of training images that would count as memorised if their own codes

@@ -1,8 +1,12 @@
 //! Generated images with everything that their metrics share.
 
+use std::cell::OnceCell;
+
 use super::Nearest;
+use super::ssim::{self, MostSimilar};
 use crate::data::images::Images;
 use crate::data::tokens::Tokens;
+use crate::models::autoencoder::Autoencoder;
 
 pub(crate) struct Samples<'a> {
     pub(super) images: &'a Images,
@@ -12,8 +16,13 @@ pub(crate) struct Samples<'a> {
     pub(super) train_tokens: Option<&'a Tokens>,
     pub(super) held_out: Option<&'a Images>,
     pub(super) memorised_db: f64,
+    /// An encoder, for the distance of its features.
+    pub(super) encoder: Option<&'a Autoencoder>,
+    /// Whether the most similar images are sought by SSIM too.
+    pub(super) by_ssim: bool,
     /// Nearest training image of each sample.
     pub(crate) nearest: Vec<Nearest>,
+    similar: OnceCell<Vec<MostSimilar>>,
 }
 
 impl<'a> Samples<'a> {
@@ -32,7 +41,25 @@ impl<'a> Samples<'a> {
             train_tokens,
             held_out,
             memorised_db,
+            encoder: None,
+            by_ssim: false,
+            similar: OnceCell::new(),
             nearest: Nearest::of_all(images, train, train.n),
         }
+    }
+
+    pub(crate) fn with_encoder(self, encoder: Option<&'a Autoencoder>) -> Self {
+        Self { encoder, ..self }
+    }
+
+    pub(crate) fn with_ssim(self, by_ssim: bool) -> Self {
+        Self { by_ssim, ..self }
+    }
+
+    /// The most similar training image of each sample, if they are sought.
+    pub(crate) fn similar(&self) -> Option<&[MostSimilar]> {
+        let find = || ssim::most_similar(self.images, self.train);
+        self.by_ssim
+            .then(|| self.similar.get_or_init(find).as_slice())
     }
 }

@@ -1,11 +1,11 @@
 //! DDPM (Ho et al.; science.md §3.2): noise is mixed into images in `T` steps,
-//! x_t = √ᾱ_t·x + √(1 − ᾱ_t)·ε, and a U-Net learns to tell ε.
+//! x_t = √ᾱ_t·x + √(1 − ᾱ_t)·ε, and a network learns to tell ε.
 
 use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
+use super::denoiser::{self, Denoiser};
 use super::file::Family;
-use super::unet::{self, UNet};
 use crate::nn::build::Build;
 use crate::nn::device::device;
 use crate::nn::layer::Rows;
@@ -17,7 +17,7 @@ const TIMESTEPS_MAX: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Arch {
-    pub(crate) unet: unet::Arch,
+    pub(crate) net: denoiser::Arch,
     /// T, and β at both ends, linear between.
     pub(crate) timesteps: usize,
     pub(crate) beta_start: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Arch {
 
 #[derive(Debug)]
 pub(crate) struct Diffusion {
-    net: UNet,
+    net: Denoiser,
     /// β_t and ᾱ_t, for t from 0 to T − 1.
     betas: Vec<f64>,
     kept: Vec<f64>,
@@ -49,7 +49,7 @@ impl Family for Diffusion {
             Some(*kept)
         };
         Ok(Self {
-            net: UNet::build(build, &arch.unet)?,
+            net: Denoiser::build(build, &arch.net)?,
             kept: betas.iter().scan(1.0, product).collect(),
             betas,
         })
@@ -138,12 +138,13 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::unet;
     use super::*;
     use crate::nn::rng::stream;
 
     fn small(timesteps: usize) -> Diffusion {
         let arch = Arch {
-            unet: unet::Arch {
+            net: denoiser::Arch::Unet(unet::Arch {
                 channels: 1,
                 side: 4,
                 base: 4,
@@ -152,7 +153,7 @@ mod tests {
                 attention: vec![2],
                 groups: 2,
                 dropout: 0.0,
-            },
+            }),
             timesteps,
             beta_start: 1e-4,
             beta_end: 0.02,

@@ -164,6 +164,8 @@ pub(crate) fn write<A: Serialize>(
 
 #[cfg(test)]
 mod tests {
+    use ablate_proto::stage::Likelihood;
+
     use super::*;
     use crate::models::{gan, pixelcnn, unet, vae};
 
@@ -182,6 +184,8 @@ mod tests {
             image: [6, 1, 1],
             hidden: 4,
             latent: 2,
+            likelihood: Likelihood::Gaussian,
+            prior: 0.5,
         };
         let pixelcnn = pixelcnn::Arch {
             side: 2,

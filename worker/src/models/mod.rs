@@ -5,6 +5,7 @@
 
 pub(crate) mod arvm;
 pub(crate) mod autoencoder;
+pub(crate) mod denoiser;
 pub(crate) mod diffusion;
 pub(crate) mod draw;
 pub(crate) mod family;

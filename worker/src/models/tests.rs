@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ablate_proto::stage::Likelihood;
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
@@ -51,6 +52,8 @@ const VAE: vae::Arch = vae::Arch {
     image: [1, 28, 28],
     hidden: 400,
     latent: 20,
+    likelihood: Likelihood::Bernoulli,
+    prior: 1.0,
 };
 
 fn cifar10_gan(components: usize) -> gan::Arch {
@@ -137,6 +140,8 @@ fn a_vae_learns() {
         image: [3, 2, 2],
         hidden: 10,
         latent: 3,
+        likelihood: Likelihood::Bernoulli,
+        prior: 1.0,
     };
     let mut build = Build::seeded(0);
     let vae = vae::Vae::build(&mut build, &arch).unwrap();
@@ -144,7 +149,7 @@ fn a_vae_learns() {
     let images = normals("images", &[8, 12]).gt(0.0).unwrap();
     let images = images.to_dtype(candle_core::DType::F32).unwrap();
     let noise = normals("noise", &[8, 3]);
-    let loss = || vae.loss(&images, &noise, 0.5).unwrap();
+    let loss = || vae.loss(&images, &noise, 0.5, 1.0).unwrap();
     assert_learns(&named, &loss().backward().unwrap());
 
     let before: f32 = loss().to_scalar().unwrap();
@@ -170,7 +175,7 @@ fn the_divergence_agrees_with_pytorch() {
             mean: x[0].clone(),
             log_variance: x[1].clone(),
         };
-        posterior.divergence()
+        posterior.divergence(1.0)
     });
 }
 

@@ -256,7 +256,10 @@ impl UNet {
 
 /// Sine and cosine of the timesteps at `width`/2 frequencies each:
 /// `[n, width]`.
-fn waves(steps: &[u32], width: usize) -> Result<Tensor> {
+///
+/// # Errors
+/// None is expected.
+pub(crate) fn waves(steps: &[u32], width: usize) -> Result<Tensor> {
     let half = width / 2;
     let rate = |i: usize| libm::pow(PERIOD, -(i as f64) / (half - 1) as f64);
     let rates: Vec<f64> = (0..half).map(rate).collect();

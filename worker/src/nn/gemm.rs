@@ -25,7 +25,7 @@ const STEP: usize = 16;
 /// values from one stored row to the next. `transposed` says that the slice
 /// holds it as `cols × rows`.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     data: &'a [f32],
     rows: usize,
     cols: usize,
@@ -34,7 +34,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    pub(super) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         assert_eq!(data.len(), rows * cols, "a {rows}×{cols} matrix");
         Self::strided(data, rows, cols, cols)
     }
@@ -52,7 +52,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    pub(super) fn t(self) -> Self {
+    pub(crate) fn t(self) -> Self {
         Self {
             rows: self.cols,
             cols: self.rows,
@@ -96,7 +96,7 @@ fn reach(rows: usize, cols: usize, stride: usize) -> usize {
 }
 
 /// `out = a·b`, or `out += a·b` when `add`.
-pub(super) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
+pub(crate) fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
     assert_eq!(out.len(), a.rows * b.cols, "size of the product");
     product_into(out, b.cols, a, b, add);
 }

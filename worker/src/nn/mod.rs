@@ -29,7 +29,7 @@ pub(crate) mod dropout;
 pub(crate) mod ema;
 pub(crate) mod embedding;
 mod fused;
-mod gemm;
+pub(crate) mod gemm;
 pub(crate) mod graph;
 pub(crate) mod group_norm;
 mod im2col;

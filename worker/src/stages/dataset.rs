@@ -7,14 +7,17 @@ use super::spec;
 use crate::data::dataset;
 use crate::runner::context::Context;
 
+/// The role in which the agent brings an imported data set.
+pub(crate) const SOURCE: &str = "source";
+
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Dataset);
-    let dataset = dataset::write(&spec, context.out())?;
+    let source = context.optional_input(SOURCE);
+    let written = dataset::write(&spec, source, context.out())?;
     context.progress(1, 1, Vec::new())?;
-    let held_out = dataset.held_out.as_ref().map_or(0, |images| images.n);
     let count = |name, n| MetricRow::scalar(name, "images", Direction::Neutral, n as f64);
     Ok(vec![
-        count("images", dataset.train.n),
-        count("held_out", held_out),
+        count("images", written.train),
+        count("held_out", written.held_out),
     ])
 }

@@ -3,7 +3,7 @@
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::DiffusionSpec;
+use ablate_proto::stage::{DiffusionNet, DiffusionSpec};
 use candle_core::{Result as Tensors, Tensor};
 
 use super::training::{self, Batch, Group, Objective, Plan};
@@ -12,7 +12,7 @@ use crate::data::dataset;
 use crate::data::images::Images;
 use crate::models::diffusion::{Arch, Diffusion};
 use crate::models::file::Model;
-use crate::models::unet;
+use crate::models::{denoiser, unet};
 use crate::nn::device::device;
 use crate::nn::layer::Rows;
 use crate::nn::mode::Mode;
@@ -58,17 +58,27 @@ fn arch(spec: &DiffusionSpec, train: &Images) -> Result<Arch, Failure> {
         let why = format!("images of {h}×{w} are not square: crop them for a diffusion model");
         return Err(Failure::config(why));
     }
-    Ok(Arch {
-        unet: unet::Arch {
-            channels: train.channels,
-            side: train.h,
+    let (channels, side) = (train.channels, train.h);
+    let net = match spec.net {
+        DiffusionNet::Unet => denoiser::Arch::Unet(unet::Arch {
+            channels,
+            side,
             base: spec.base,
             multiples: spec.multiples.clone(),
             blocks: spec.blocks,
             attention: spec.attention.clone(),
             groups: spec.groups,
             dropout: spec.dropout,
-        },
+        }),
+        DiffusionNet::Dense => denoiser::Arch::Dense(denoiser::Dense {
+            channels,
+            side,
+            time: spec.time,
+            hidden: spec.hidden.clone(),
+        }),
+    };
+    Ok(Arch {
+        net,
         timesteps: spec.timesteps,
         beta_start: spec.beta_start,
         beta_end: spec.beta_end,
@@ -90,11 +100,12 @@ impl Objective for Denoising<'_> {
     }
 
     fn loss(&self, _: usize, step: u64, batch: &Batch) -> Tensors<Tensor> {
-        let (net, unet) = (&self.model.net, &self.model.arch.unet);
+        let net = &self.model.net;
+        let [channels, side] = self.model.arch.net.image();
         let images = batch.of(&self.images)?;
-        let (n, side) = (images.dim(0)?, unet.side);
+        let n = images.dim(0)?;
         let rows = Rows {
-            data: images.reshape((n * side * side, unet.channels))?,
+            data: images.reshape((n * side * side, channels))?,
             n,
             h: side,
             w: side,

@@ -15,6 +15,12 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let train = dataset::read(context.input("data")?)?.train;
     let model = Autoencoder::read(context.input("encoder")?)?;
     model.arch.check_images(&train)?;
+    let bits = model.arch.latent_channels;
+    if bits > Tokens::BITS_MAX {
+        let most = Tokens::BITS_MAX;
+        let why = format!("a latent of {bits} values has no tokens: at most {most} bits have one");
+        return Err(Failure::config(why));
+    }
     let chunks = (train.n / CHUNK + 1) as u64;
     let latents = context
         .beating(chunks, |_| model.latents(&train))

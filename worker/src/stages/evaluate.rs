@@ -3,7 +3,7 @@
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::EvaluateSpec;
+use ablate_proto::stage::{EvaluateSpec, Nearness, Shown};
 
 use super::spec;
 use crate::data::dataset::{self, Dataset};
@@ -21,7 +21,12 @@ const COLUMNS: usize = 12;
 
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Evaluate);
-    let dataset = dataset::read(context.input("data")?)?;
+    let mut dataset = dataset::read(context.input("data")?)?;
+    if let Some(folder) = context.optional_input("held_out") {
+        let held_out = dataset::read(folder)?.train;
+        check_size("held-out images", &held_out, &dataset.train)?;
+        dataset.held_out = Some(held_out);
+    }
     let mut rows = Vec::new();
     let expected = beats(context, &spec, &dataset);
     if context.optional_input("model").is_some() {
@@ -90,9 +95,14 @@ fn samples(
     dataset: &Dataset,
 ) -> Result<Vec<MetricRow>, Failure> {
     let Samples { images, tokens } = Samples::read(context.input("samples")?)?;
-    check_size(&images, &dataset.train)?;
+    check_size("samples", &images, &dataset.train)?;
     let codes = context.optional_input("codes");
     let codes = codes.map(Tokens::read).transpose()?;
+    let encoder = context.optional_input("encoder");
+    let encoder = encoder.map(Autoencoder::read).transpose()?;
+    if let Some(encoder) = &encoder {
+        encoder.arch.check_images(&dataset.train)?;
+    }
     let samples = metrics::Samples::new(
         &images,
         tokens.as_ref(),
@@ -101,13 +111,26 @@ fn samples(
         dataset.held_out.as_ref(),
         spec.memorised_db,
     );
+    let samples = samples.with_encoder(encoder.as_ref());
+    let samples = samples.with_ssim(spec.nearest == Nearness::Ssim);
     let rows = metrics::of_samples(&samples)?;
     // Pairs side by side: a sample, then its nearest training image.
-    let shown: Vec<usize> = (0..spec.grid.min(images.n)).collect();
+    let mut shown: Vec<usize> = (0..images.n).collect();
+    if spec.shown == Shown::Nearest {
+        let nearness = |i: &usize| match samples.similar() {
+            None => samples.nearest[*i].psnr,
+            Some(similar) => similar[*i].ssim,
+        };
+        shown.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)));
+    }
+    shown.truncate(spec.grid);
     let mut sheet = Sheet::new();
     for chunk in shown.chunks(COLUMNS / 2) {
         let pair = |i: &usize| {
-            let nearest = samples.nearest[*i].index;
+            let nearest = match samples.similar() {
+                None => samples.nearest[*i].index,
+                Some(similar) => similar[*i].index,
+            };
             [images.image(*i), dataset.train.image(nearest)]
         };
         sheet.push(chunk.iter().flat_map(pair).collect());
@@ -117,10 +140,10 @@ fn samples(
     Ok(rows)
 }
 
-fn check_size(images: &Images, train: &Images) -> Result<(), Failure> {
+fn check_size(what: &str, images: &Images, train: &Images) -> Result<(), Failure> {
     if images.shape()[1..] != train.shape()[1..] {
         let (a, b) = (images.shape(), train.shape());
-        let why = format!("samples of shape {a:?} cannot be compared with images of {b:?}");
+        let why = format!("{what} of shape {a:?} cannot be compared with images of {b:?}");
         return Err(Failure::config(why));
     }
     Ok(())

@@ -31,7 +31,11 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let arch = Arch {
         latent: spec.latent,
         image: [train.channels, train.h, train.w],
-        components: if spec.mixture { train.n } else { 0 },
+        components: match (spec.mixture, spec.components) {
+            (false, _) => 0,
+            (true, 0) => train.n,
+            (true, some) => some,
+        },
         generator: spec.generator.clone(),
         discriminator: spec.discriminator.clone(),
     };

@@ -2,7 +2,7 @@
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::GenerateSpec;
+use ablate_proto::stage::{GenerateSpec, Likelihood};
 use candle_core::{Result as Tensors, Tensor};
 
 use super::spec;
@@ -118,15 +118,22 @@ fn normals(streams: &mut [Stream], width: usize, scale: f64) -> Tensors<Tensor> 
     Tensor::from_vec(data, (streams.len(), width), &device())
 }
 
-/// Images of logits `[n, pixels]`, as large as `like`.
-pub(super) fn images(logits: &Tensor, like: &Images) -> Tensors<Images> {
-    let units: Vec<f32> = Activation::Sigmoid
-        .apply(logits)?
-        .flatten_all()?
-        .to_vec1()?;
+/// Images of what a VAE decodes, `[n, pixels]`, as large as `like`.
+pub(super) fn images(decoded: &Tensor, likelihood: Likelihood, like: &Images) -> Tensors<Images> {
+    let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+    let data = match likelihood {
+        Likelihood::Bernoulli => {
+            let units = values(&Activation::Sigmoid.apply(decoded)?)?;
+            units.iter().map(|p| 2.0 * p - 1.0).collect()
+        }
+        Likelihood::Gaussian => {
+            let means = values(decoded)?;
+            means.iter().map(|x| x.clamp(-1.0, 1.0)).collect()
+        }
+    };
     Ok(Images {
-        n: logits.dim(0)?,
-        data: units.iter().map(|p| 2.0 * p - 1.0).collect(),
+        n: decoded.dim(0)?,
+        data,
         ..*like
     })
 }
@@ -147,8 +154,10 @@ fn of_vae(
     streams: &mut [Stream],
 ) -> Result<Images, Failure> {
     let mut draw = || {
-        let latents = normals(streams, model.arch.latent, spec.latent_scale)?;
-        images(&model.net.decode(&latents)?, &sized(model.arch.image))
+        let arch = &model.arch;
+        let latents = normals(streams, arch.latent, arch.prior * spec.latent_scale)?;
+        let decoded = model.net.decode(&latents)?;
+        images(&decoded, arch.likelihood, &sized(arch.image))
     };
     draw().or_bug("drawing from a VAE")
 }
@@ -185,7 +194,7 @@ fn of_diffusion(
     streams: &mut [Stream],
 ) -> Result<Images, Failure> {
     let doing = "drawing from a diffusion model";
-    let (side, channels) = (model.arch.unet.side, model.arch.unet.channels);
+    let [channels, side] = model.arch.net.image();
     let (n, size) = (streams.len(), side * side * channels);
     let start = normals(streams, size, 1.0).and_then(|x| x.reshape((n * side * side, channels)));
     let mut rows = Rows {

@@ -5,7 +5,7 @@
 mod arvm;
 mod autoencoder;
 mod command;
-mod dataset;
+pub(crate) mod dataset;
 mod decoder;
 mod diffusion;
 mod encode;
@@ -15,6 +15,7 @@ mod generate;
 mod noop;
 mod pixelcnn;
 mod reconstruction;
+mod resample;
 mod sample;
 mod training;
 mod vae;
@@ -42,6 +43,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Gan => gan::run,
         StageKind::Diffusion => diffusion::run,
         StageKind::Generate => generate::run,
+        StageKind::Resample => resample::run,
         StageKind::Evaluate => evaluate::run,
         StageKind::Command => command::run,
         StageKind::Noop => noop::run,

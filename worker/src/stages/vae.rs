@@ -2,6 +2,7 @@
 
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::Failure;
+use ablate_proto::stage::{Likelihood, Reading};
 use candle_core::{Result as Tensors, Tensor};
 
 use super::training::{self, Batch, Group, Objective, Plan};
@@ -26,13 +27,22 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
         image: [train.channels, train.h, train.w],
         hidden: spec.hidden,
         latent: spec.latent,
+        likelihood: spec.likelihood,
+        prior: match spec.reading {
+            Reading::Noise => 1.0,
+            Reading::Prior => spec.noise_scale,
+        },
     };
     let model = Model::<Vae>::fresh(arch, context.seed())?;
     let objective = Bound {
         group: [Group::all(model.parameters.clone())],
         seed: context.seed(),
-        noise_scale: spec.noise_scale,
-        images: units(&train).or_bug("preparing the training images")?,
+        noise_scale: match spec.reading {
+            Reading::Noise => spec.noise_scale,
+            Reading::Prior => 1.0,
+        },
+        variance: spec.variance,
+        images: targets(&train, spec.likelihood).or_bug("preparing the training images")?,
         curve_images: train.first(CURVE_IMAGES),
         model: &model,
     };
@@ -53,9 +63,12 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     Ok(rows)
 }
 
-/// `[n, pixels]` in [0, 1].
-fn units(images: &Images) -> Tensors<Tensor> {
-    let data: Vec<f32> = images.data.iter().map(|x| 0.5 * (x + 1.0)).collect();
+/// `[n, pixels]`, in [0, 1] for a Bernoulli likelihood.
+fn targets(images: &Images, likelihood: Likelihood) -> Tensors<Tensor> {
+    let data: Vec<f32> = match likelihood {
+        Likelihood::Bernoulli => images.data.iter().map(|x| 0.5 * (x + 1.0)).collect(),
+        Likelihood::Gaussian => images.data.clone(),
+    };
     Tensor::from_vec(data, (images.n, images.size()), &device())
 }
 
@@ -65,6 +78,7 @@ struct Bound<'a> {
     group: [Group; 1],
     seed: u64,
     noise_scale: f64,
+    variance: f64,
     images: Tensor,
     curve_images: Images,
 }
@@ -73,9 +87,14 @@ impl Bound<'_> {
     /// PSNR of the means' reconstructions, and the mean divergence.
     fn measure(&self) -> Tensors<[f64; 2]> {
         let (net, originals) = (&self.model.net, &self.curve_images);
-        let posterior = net.encode(&units(originals)?)?;
-        let images = super::generate::images(&net.decode(&posterior.mean)?, originals)?;
-        let divergence = posterior.divergence()?.mean_all()?.to_scalar::<f32>()?;
+        let arch = &self.model.arch;
+        let posterior = net.encode(&targets(originals, arch.likelihood)?)?;
+        let decoded = net.decode(&posterior.mean)?;
+        let images = super::generate::images(&decoded, arch.likelihood, originals)?;
+        let divergence = posterior
+            .divergence(arch.prior)?
+            .mean_all()?
+            .to_scalar::<f32>()?;
         Ok([metrics::psnr(&images, originals), divergence.into()])
     }
 }
@@ -90,7 +109,8 @@ impl Objective for Bound<'_> {
         let shape = (images.dim(0)?, self.model.arch.latent);
         let noise = stream(self.seed, "noise", step).normals(shape.0 * shape.1);
         let noise = Tensor::from_vec(noise, shape, &device())?;
-        self.model.net.loss(&images, &noise, self.noise_scale)
+        let (scale, variance) = (self.noise_scale, self.variance);
+        self.model.net.loss(&images, &noise, scale, variance)
     }
 
     fn curves(&self) -> Result<Vec<MetricRow>, Failure> {

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::sweep::plan::Point;
 use super::*;
+use crate::sweep::plan::Point;
 
 /// The coordinates of every point, one a line.
 fn points(more: &str) -> String {

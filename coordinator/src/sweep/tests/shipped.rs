@@ -43,6 +43,13 @@ fn every_shipped_file_plans_and_is_listed() {
         let plan = plan(&source, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
         assert!(file.starts_with(plan.sweep.as_str()), "{file}");
         assert!(reference.contains(&format!("| `{file}` |")), "{file}");
+        // A study runs on a laptop and, in full, on GPUs.
+        let is_study = file[1..3].chars().all(|c| c.is_ascii_digit());
+        for name in ["mini", "paper"].into_iter().filter(|_| is_study) {
+            let planned = super::plan(&source, &profile(name));
+            let planned = planned.unwrap_or_else(|e| panic!("{e}"));
+            assert!(!planned.expectations.is_empty() && !planned.figures.is_empty());
+        }
     }
 }
 

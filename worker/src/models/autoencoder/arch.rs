@@ -2,7 +2,7 @@
 //! minimal fixes listed there.
 
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::{AutoencoderSpec, LatentAct, NoiseSpec, StageSpec};
+use ablate_proto::stage::{AutoencoderNet, AutoencoderSpec, LatentAct, NoiseSpec, StageSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::data::images::Images;
@@ -31,6 +31,17 @@ pub(crate) struct Arch {
     pub(crate) refine_kernel: usize,
     pub(crate) extra_act: bool,
     pub(crate) noise: NoiseSpec,
+    /// Fully connected layers instead of convolutions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dense: Option<Dense>,
+}
+
+/// Hidden widths of an encoder from pixels to one latent, and of its decoder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dense {
+    pub(crate) encoder: Vec<usize>,
+    pub(crate) decoder: Vec<usize>,
 }
 
 impl Arch {
@@ -41,7 +52,11 @@ impl Arch {
     pub(crate) fn new(spec: &AutoencoderSpec, images: &Images) -> Result<Self, Failure> {
         let depth = spec.channels.len();
         let (h, w) = (images.h, images.w);
-        if h != w || h % (1 << depth) != 0 {
+        let dense = (spec.net == AutoencoderNet::Dense).then(|| Dense {
+            encoder: spec.hidden.clone(),
+            decoder: spec.decoder_hidden.clone(),
+        });
+        if dense.is_none() && (h != w || h % (1 << depth) != 0) {
             let why = format!(
                 "`channels` has {depth} entries, but images of {h}×{w} cannot be halved \
                  {depth} times: give at most as many entries as the side has factors of 2"
@@ -60,13 +75,14 @@ impl Arch {
             refine_kernel: spec.refine_kernel,
             extra_act: spec.extra_act,
             noise: spec.noise_spec(),
+            dense,
         })
     }
 
     /// # Errors
     /// When no spec gives this: the file it is from is damaged.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let spec = AutoencoderSpec {
+        let mut spec = AutoencoderSpec {
             channels: self.channels.clone(),
             wide: self.wide,
             latent_channels: self.latent_channels,
@@ -76,11 +92,17 @@ impl Arch {
             refine_kernel: self.refine_kernel,
             ..AutoencoderSpec::default()
         };
+        if let Some(Dense { encoder, decoder }) = &self.dense {
+            spec.net = AutoencoderNet::Dense;
+            (spec.hidden, spec.decoder_hidden) = (encoder.clone(), decoder.clone());
+        }
         let valid = StageSpec::from(spec).validate();
         valid.map_err(|e| format!("its architecture: {e}"))?;
         let [channels, h, w] = self.image;
         let sides = 1 << self.channels.len();
-        if !(1..=4096).contains(&channels) || h != w || h == 0 || h > 65_536 || h % sides != 0 {
+        let halves = self.dense.is_some() || (h == w && h % sides == 0);
+        let possible = (1..=65_536).contains(&h) && (1..=65_536).contains(&w);
+        if !(1..=4096).contains(&channels) || !possible || !halves {
             let image = self.image;
             return Err(format!("its architecture: no images of {image:?} fit it"));
         }
@@ -103,7 +125,10 @@ impl Arch {
 
     /// Sites along one side of the latent.
     pub(crate) fn latent_side(&self) -> usize {
-        self.image[1] >> self.channels.len()
+        match self.dense {
+            Some(_) => 1,
+            None => self.image[1] >> self.channels.len(),
+        }
     }
 
     /// Leaky ReLU where the tables have nothing, if asked for.
@@ -115,12 +140,24 @@ impl Arch {
         }
     }
 
+    fn pixels(&self) -> usize {
+        self.image.iter().product()
+    }
+
     pub(crate) fn encoder(&self) -> Vec<Plan> {
-        let mut chain = Chain::new("encoder", self.image[0]);
-        for width in &self.channels {
-            chain.add(Kind::Conv(HALVE), *width, Act::LeakyRelu);
+        let mut chain;
+        if let Some(dense) = &self.dense {
+            chain = Chain::new("encoder", self.pixels());
+            for width in &dense.encoder {
+                chain.add(Kind::Linear, *width, Act::Relu);
+            }
+        } else {
+            chain = Chain::new("encoder", self.image[0]);
+            for width in &self.channels {
+                chain.add(Kind::Conv(HALVE), *width, Act::LeakyRelu);
+            }
+            chain.add(Kind::Linear, self.wide, self.extra());
         }
-        chain.add(Kind::Linear, self.wide, self.extra());
         let latent = match self.latent_act {
             LatentAct::None => Act::None,
             LatentAct::Tanh => Act::Tanh,
@@ -131,6 +168,13 @@ impl Arch {
 
     pub(crate) fn decoder(&self) -> Vec<Plan> {
         let mut chain = Chain::new("decoder", self.latent_channels);
+        if let Some(dense) = &self.dense {
+            for width in &dense.decoder {
+                chain.add(Kind::Linear, *width, Act::Relu);
+            }
+            chain.add(Kind::Linear, self.pixels(), Act::None);
+            return chain.plans;
+        }
         chain.add(Kind::Linear, self.wide, self.extra());
         chain.add(Kind::Linear, self.decoder_in, Act::LeakyRelu);
         chain.add(Kind::Transposed(KEEP), self.decoder_front, Act::LeakyRelu);

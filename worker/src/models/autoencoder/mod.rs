@@ -17,6 +17,7 @@ pub(crate) use arch::Arch;
 
 use super::family;
 use crate::data::images::Images;
+use crate::metrics::{Features, site_means};
 use crate::nn::device::device;
 use crate::nn::layer::{Layer, Rows, through};
 use crate::nn::params::{self, Named, Values};
@@ -143,7 +144,21 @@ impl Autoencoder {
     /// # Errors
     /// When the images are not of the model's size.
     pub(crate) fn encode(&self, images: &Rows) -> Result<Rows> {
-        through(&self.encoder, images)
+        through(&self.encoder, &self.entering(images)?)
+    }
+
+    /// Images as the first layer takes them: a dense one has all of an image
+    /// in a row.
+    fn entering(&self, images: &Rows) -> Result<Rows> {
+        if self.arch.dense.is_none() {
+            return Ok(images.clone());
+        }
+        Ok(Rows {
+            data: images.data.reshape((images.n, ()))?,
+            n: images.n,
+            h: 1,
+            w: 1,
+        })
     }
 
     /// Images of latents, not yet clamped.
@@ -151,7 +166,17 @@ impl Autoencoder {
     /// # Errors
     /// When the latents are not of the model's size.
     pub(crate) fn decode(&self, latents: &Rows) -> Result<Rows> {
-        through(&self.decoder, latents)
+        let decoded = through(&self.decoder, latents)?;
+        if self.arch.dense.is_none() {
+            return Ok(decoded);
+        }
+        let [channels, h, w] = self.arch.image;
+        Ok(Rows {
+            data: decoded.data.reshape((latents.n * h * w, channels))?,
+            n: latents.n,
+            h,
+            w,
+        })
     }
 
     /// Latent means of all images, a chunk at a time, without a graph.
@@ -161,13 +186,7 @@ impl Autoencoder {
     pub(crate) fn latents(&self, images: &Images) -> Result<Latents> {
         let side = self.arch.latent_side();
         let mut data = Vec::with_capacity(images.n * side * side * self.arch.latent_channels);
-        for start in (0..images.n).step_by(CHUNK) {
-            let n = CHUNK.min(images.n - start);
-            let chunk = Images {
-                n,
-                data: images.data[start * images.size()..(start + n) * images.size()].to_vec(),
-                ..*images
-            };
+        for chunk in images.chunks(CHUNK) {
             let rows = self.encode(&chunk.rows()?)?;
             data.extend(rows.data.flatten_all()?.to_vec1::<f32>()?);
             pulse::beat();
@@ -178,6 +197,26 @@ impl Autoencoder {
             channels: self.arch.latent_channels,
             data,
         })
+    }
+
+    /// What the layer before the latent sees, averaged over sites.
+    ///
+    /// # Errors
+    /// As `encode`.
+    pub(crate) fn features(&self, images: &Images) -> Result<Features> {
+        let before = &self.encoder[..self.encoder.len() - 1];
+        let width = before.last().map_or(0, |layer| layer.plan.outputs);
+        let mut features = Features {
+            n: images.n,
+            width,
+            data: Vec::with_capacity(images.n * width),
+        };
+        for chunk in images.chunks(CHUNK) {
+            let maps = through(before, &self.entering(&chunk.rows()?)?)?;
+            features.data.extend(site_means(&maps)?);
+            pulse::beat();
+        }
+        Ok(features)
     }
 
     /// Images of all latents, a chunk at a time, clamped to [−1, 1].

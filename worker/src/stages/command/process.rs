@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ const PIECE: usize = 64 << 10;
 pub(super) struct Program {
     child: Child,
     group: Pid,
+    /// Readable once it has ended; kernels before 5.3 have none.
+    end: Option<OwnedFd>,
     /// Standard output and standard error, while they are open.
     pipes: [Option<File>; 2],
     words: Vec<u8>,
@@ -63,6 +65,7 @@ impl Program {
         Ok(Self {
             child,
             group,
+            end: watch(group),
             pipes: [out, err],
             words: Vec::new(),
             buffer: vec![0; PIECE],
@@ -96,16 +99,16 @@ impl Program {
         Ok(Waited::Ended(status))
     }
 
-    /// Waits for something to read, and reads it; whether there was anything.
+    /// Waits for something to read, and reads it, or for the end; whether
+    /// there was anything to read.
     fn pass_on(&mut self) -> io::Result<bool> {
         let open: Vec<usize> = (0..2).filter(|i| self.pipes[*i].is_some()).collect();
-        if open.is_empty() {
-            std::thread::sleep(Duration::from_millis(TURN_MS.into()));
-            return Ok(false);
-        }
         let pipes = open.iter().filter_map(|i| self.pipes[*i].as_ref());
+        let ends = self.end.iter().map(OwnedFd::as_fd);
         let mut watched: Vec<PollFd<'_>> = pipes
-            .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
+            .map(File::as_fd)
+            .chain(ends)
+            .map(|fd: BorrowedFd<'_>| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         match poll(&mut watched, PollTimeout::from(TURN_MS)) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -187,6 +190,18 @@ impl Drop for Program {
             let _ = self.child.wait();
         }
         program::ended();
+    }
+}
+
+/// Something that can be polled for the end of a child.
+fn watch(child: Pid) -> Option<OwnedFd> {
+    #[expect(unsafe_code, reason = "neither std nor nix has it")]
+    // SAFETY: two integers go in; what comes out is a new descriptor of ours,
+    // or negative.
+    unsafe {
+        let fd = nix::libc::syscall(nix::libc::SYS_pidfd_open, child.as_raw(), 0);
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+        Some(OwnedFd::from_raw_fd(fd))
     }
 }
 

@@ -1,0 +1,188 @@
+//! Feature vectors and their linear algebra, in f64 on one thread: the same
+//! bits on every machine size.
+
+use ablate_proto::failure::Failure;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par, Side};
+
+use crate::data::images::Images;
+use crate::nn::layer::Rows as SiteRows;
+use crate::runner::pulse;
+
+/// Rows that are widened to f64 at a time.
+const BLOCK: usize = 512;
+
+/// `[n, width]`, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Features {
+    pub(crate) n: usize,
+    pub(crate) width: usize,
+    pub(crate) data: Vec<f32>,
+}
+
+impl Features {
+    /// The pixels themselves.
+    pub(crate) fn of_pixels(images: &Images) -> Self {
+        Self {
+            n: images.n,
+            width: images.size(),
+            data: images.data.clone(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.data.chunks_exact(self.width.max(1))
+    }
+
+    /// Rows `from..to`.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> Self {
+        Self {
+            n: to - from,
+            width: self.width,
+            data: self.data[from * self.width..to * self.width].to_vec(),
+        }
+    }
+
+    /// Blocks of rows, in f64 and less `mean`.
+    fn blocks(&self, mean: &[f64]) -> impl Iterator<Item = Mat<f64>> {
+        self.data.chunks(BLOCK * self.width).map(|rows| {
+            Mat::from_fn(rows.len() / self.width, self.width, |i, j| {
+                f64::from(rows[i * self.width + j]) - mean[j]
+            })
+        })
+    }
+
+    pub(super) fn mean(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.width];
+        for row in self.iter() {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*x);
+            }
+        }
+        sums.into_iter().map(|sum| sum / self.n as f64).collect()
+    }
+
+    /// Σ, with n − 1.
+    pub(super) fn covariance(&self, mean: &[f64]) -> Mat<f64> {
+        let mut sums = Mat::zeros(self.width, self.width);
+        let scale = 1.0 / (self.n.max(2) - 1) as f64;
+        for block in self.blocks(mean) {
+            let (left, right) = (block.transpose(), block.as_ref());
+            matmul(sums.as_mut(), Accum::Add, left, right, scale, Par::Seq);
+            pulse::beat();
+        }
+        sums
+    }
+}
+
+/// The mean over sites of each channel, `[n, channels]`.
+///
+/// # Errors
+/// None is expected.
+pub(crate) fn site_means(maps: &SiteRows) -> candle_core::Result<Vec<f32>> {
+    let channels = maps.data.dim(1)?;
+    let maps = maps.data.reshape((maps.n, maps.h * maps.w, channels))?;
+    maps.mean(1)?.flatten_all()?.to_vec1()
+}
+
+/// Eigenvalues, ascending, and vectors as columns, of a symmetric matrix.
+pub(super) fn eigen(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>), Failure> {
+    let doing = "finding eigenvalues of a covariance";
+    let eigen = matrix.self_adjoint_eigen(Side::Lower);
+    let eigen = eigen.map_err(|e| Failure::bug(format!("{doing}: {e:?}")))?;
+    let values = eigen.S().column_vector().iter().copied().collect();
+    Ok((values, eigen.U().to_owned()))
+}
+
+/// A projection on the directions of the largest variance of some features.
+#[derive(Debug)]
+pub(crate) struct Pca {
+    mean: Vec<f64>,
+    /// `[width, kept]`.
+    directions: Mat<f64>,
+}
+
+impl Pca {
+    /// Rows that a fit looks at, at most: the first.
+    const ROWS: usize = 2048;
+
+    /// The `kept` first directions; fewer where there are not so many.
+    ///
+    /// # Errors
+    /// When eigenvalues cannot be found, say of values that are not finite.
+    pub(crate) fn fit(features: &Features, kept: usize) -> Result<Self, Failure> {
+        let features = features.slice(0, features.n.min(Self::ROWS));
+        let mean = features.mean();
+        let kept = kept.min(features.width).min(features.n);
+        let directions = if features.width <= features.n {
+            let (_, vectors) = eigen(features.covariance(&mean).as_ref())?;
+            let width = features.width;
+            Mat::from_fn(width, kept, |i, j| vectors[(i, width - 1 - j)])
+        } else {
+            Self::of_wide(&features, &mean, kept)?
+        };
+        Ok(Self { mean, directions })
+    }
+
+    /// By the products of the rows, which are fewer than the columns.
+    fn of_wide(features: &Features, mean: &[f64], kept: usize) -> Result<Mat<f64>, Failure> {
+        let n = features.n;
+        let rows = Mat::from_fn(n, features.width, |i, j| {
+            f64::from(features.data[i * features.width + j]) - mean[j]
+        });
+        let (values, vectors) = eigen((&rows * rows.transpose()).as_ref())?;
+        let largest = values.last().copied().unwrap_or(0.0);
+        // The mean takes one direction away; its eigenvalue is only rounding.
+        let kept = values.iter().rev().take(kept);
+        let kept = kept.take_while(|v| **v > 1e-10 * largest).count();
+        let chosen = Mat::from_fn(n, kept, |i, j| {
+            vectors[(i, n - 1 - j)] / values[n - 1 - j].sqrt()
+        });
+        Ok(rows.transpose() * chosen)
+    }
+
+    pub(crate) fn project(&self, features: &Features) -> Features {
+        let width = self.directions.ncols();
+        let mut data = Vec::with_capacity(features.n * width);
+        for block in features.blocks(&self.mean) {
+            let out = block * &self.directions;
+            for i in 0..out.nrows() {
+                data.extend((0..width).map(|j| crate::nn::narrow(out[(i, j)])));
+            }
+        }
+        Features {
+            n: features.n,
+            width,
+            data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::rng::stream;
+
+    #[test]
+    fn both_ways_to_fit_find_the_same_directions() {
+        let mut rng = stream(1, "test", 0);
+        let (n, width) = (30, 29);
+        let mut data = rng.normals(n * width);
+        for (i, x) in data.iter_mut().enumerate() {
+            *x *= (i % width + 1) as f32;
+        }
+        let all = Features { n, width, data };
+        let narrow = Pca::fit(&all, 5).unwrap();
+        let wide = Pca::of_wide(&all, &all.mean(), 5).unwrap();
+        for j in 0..5 {
+            let product: f64 = (0..width)
+                .map(|i| narrow.directions[(i, j)] * wide[(i, j)])
+                .sum();
+            assert!((product.abs() - 1.0).abs() < 1e-8, "{j}: {product}");
+        }
+        let projected = narrow.project(&all);
+        assert_eq!((projected.n, projected.width), (n, 5));
+        let variance = |j: usize| projected.iter().map(|r| r[j] * r[j]).sum::<f32>();
+        assert!(variance(0) > variance(1) && variance(3) > variance(4));
+    }
+}

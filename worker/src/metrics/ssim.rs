@@ -1,0 +1,167 @@
+//! Structural similarity (science.md §5, SSIM): images mapped to [0, 1], a
+//! Gaussian window of 11 with σ = 1.5, where a side is shorter a uniform one
+//! of 7; covariances with n, windows inside the image only, the mean over
+//! windows and channels. The definition of scikit-image with
+//! `gaussian_weights=True, use_sample_covariance=False, data_range=1`.
+
+use ablate_proto::artifact::{Direction, MetricRow};
+use rayon::prelude::*;
+
+use super::{Rows, Subject, mean};
+use crate::data::images::Images;
+use crate::runner::pulse;
+
+const GAUSSIAN: usize = 11;
+const SIGMA: f64 = 1.5;
+const UNIFORM: usize = 7;
+const C1: f64 = 0.01 * 0.01;
+const C2: f64 = 0.03 * 0.03;
+
+/// Images looked for between two signs of life.
+const TURN: usize = 64;
+
+/// What images of one size are compared by.
+struct Window {
+    weights: Vec<f64>,
+    channels: usize,
+    h: usize,
+    w: usize,
+}
+
+/// An image with what its windows weigh alone.
+struct Prepared {
+    /// In [0, 1].
+    pixels: Vec<f64>,
+    means: Vec<f64>,
+    /// Means of squares, less squares of means.
+    variances: Vec<f64>,
+}
+
+impl Window {
+    fn new(images: &Images) -> Self {
+        let side = images.h.min(images.w);
+        let weights = if side >= GAUSSIAN {
+            let reach = (GAUSSIAN / 2) as f64;
+            let density = |i: usize| {
+                let x = i as f64 - reach;
+                libm::exp(-x * x / (2.0 * SIGMA * SIGMA))
+            };
+            let density: Vec<f64> = (0..GAUSSIAN).map(density).collect();
+            let total: f64 = density.iter().sum();
+            density.into_iter().map(|d| d / total).collect()
+        } else {
+            // The largest odd window that fits, where not even 7 does.
+            let width = UNIFORM.min(side - usize::from(side.is_multiple_of(2)));
+            vec![1.0 / width as f64; width]
+        };
+        Self {
+            weights,
+            channels: images.channels,
+            h: images.h,
+            w: images.w,
+        }
+    }
+
+    /// Means under the window at every place where it fits, channels one after
+    /// the other.
+    fn means(&self, values: impl Fn(usize) -> f64) -> Vec<f64> {
+        let reach = self.weights.len();
+        let (down, across) = (self.h - reach + 1, self.w - reach + 1);
+        let mut out = Vec::with_capacity(self.channels * down * across);
+        let mut line = vec![0.0; self.h * across];
+        for channel in 0..self.channels {
+            for y in 0..self.h {
+                let row = (channel * self.h + y) * self.w;
+                for x in 0..across {
+                    let terms = self.weights.iter().enumerate();
+                    line[y * across + x] = terms.map(|(i, w)| w * values(row + x + i)).sum();
+                }
+            }
+            for y in 0..down {
+                for x in 0..across {
+                    let terms = self.weights.iter().enumerate();
+                    out.push(terms.map(|(i, w)| w * line[(y + i) * across + x]).sum());
+                }
+            }
+        }
+        out
+    }
+
+    fn prepare(&self, image: &[f32]) -> Prepared {
+        let unit = |x: &f32| 0.5 * (f64::from(x.clamp(-1.0, 1.0)) + 1.0);
+        let pixels: Vec<f64> = image.iter().map(unit).collect();
+        let means = self.means(|i| pixels[i]);
+        let squares = self.means(|i| pixels[i] * pixels[i]);
+        let variances = squares.iter().zip(&means).map(|(s, m)| s - m * m);
+        Prepared {
+            variances: variances.collect(),
+            means,
+            pixels,
+        }
+    }
+
+    fn similarity(&self, a: &Prepared, b: &Prepared) -> f64 {
+        let products = self.means(|i| a.pixels[i] * b.pixels[i]);
+        let of = |(i, product): (usize, f64)| {
+            let (ma, mb) = (a.means[i], b.means[i]);
+            let covariance = product - ma * mb;
+            let light = (2.0 * ma * mb + C1) / (ma * ma + mb * mb + C1);
+            let structure = 2.0 * covariance + C2;
+            light * structure / (a.variances[i] + b.variances[i] + C2)
+        };
+        let n = products.len() as f64;
+        products.into_iter().enumerate().map(of).sum::<f64>() / n
+    }
+}
+
+/// The most similar image of a set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MostSimilar {
+    pub(crate) index: usize,
+    pub(crate) ssim: f64,
+}
+
+/// For each image the most similar of a set of at least one; the first of
+/// equals.
+pub(crate) fn most_similar(images: &Images, set: &Images) -> Vec<MostSimilar> {
+    let window = Window::new(set);
+    let set: Vec<Prepared> = set
+        .data
+        .par_chunks_exact(set.size())
+        .map(|x| window.prepare(x))
+        .collect();
+    let find = |image: &[f32]| {
+        let image = window.prepare(image);
+        let mut best = MostSimilar {
+            index: 0,
+            ssim: f64::NEG_INFINITY,
+        };
+        for (index, other) in set.iter().enumerate() {
+            let ssim = window.similarity(&image, other);
+            if ssim > best.ssim {
+                best = MostSimilar { index, ssim };
+            }
+        }
+        best
+    };
+    let mut all = Vec::with_capacity(images.n);
+    for turn in images.data.chunks(TURN * images.size()) {
+        all.par_extend(turn.par_chunks_exact(images.size()).map(find));
+        pulse::beat();
+    }
+    all
+}
+
+/// Mean similarity of images and their originals.
+pub(super) fn average(images: &Images, originals: &Images) -> f64 {
+    let window = Window::new(originals);
+    let pairs = images.iter().zip(originals.iter());
+    mean(pairs.map(|(a, b)| window.similarity(&window.prepare(a), &window.prepare(b))))
+}
+
+/// Of reconstructions without noise.
+pub(super) fn reconstruction(subject: &Subject<'_>) -> Rows {
+    let ssim = average(&subject.clean, subject.train);
+    let row = MetricRow::scalar("ssim_clean", "", Direction::Up, ssim);
+    Ok(vec![row.over(subject.train.n)])
+}
