@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// Longer files than these are allowed, as long as they do not grow. Add
 /// none.
-const LONG: [(&str, usize); 3] = [
-    ("coordinator/src/core/tests/scenarios.rs", 401),
+const LONG: [(&str, usize); 2] = [
     ("worker/src/agent/tests/mod.rs", 414),
     ("worker/src/nn/gradients.rs", 527),
 ];
 const MOST_LINES: usize = 400;
 
 /// Beside `proto/`, the files that may name generated types.
-const WIRE: [&str; 4] = [
+const WIRE: [&str; 5] = [
     // A worker made by hand.
     "benches/streams.rs",
     "coordinator/src/rpc.rs",
+    "coordinator/src/rpc/asking.rs",
     "src/rpc.rs",
     "worker/src/agent/rpc.rs",
 ];

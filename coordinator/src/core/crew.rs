@@ -268,9 +268,15 @@ impl Crew {
         free.sum()
     }
 
-    /// The most memory that any worker has for one such task.
+    /// The most memory that any worker has for one such task: also one that is
+    /// set aside for a while.
     pub(super) fn largest(&self, need: &Need) -> u64 {
-        let takers = self.rows.values().filter(|w| w.takes_tasks());
+        let comes_back = |w: &&Worker| matches!(w.aside, None | Some(Aside::Failing { .. }));
+        let here = self
+            .rows
+            .values()
+            .filter(|w| w.session.is_some() && !w.draining);
+        let takers = here.filter(comes_back);
         let takers = takers.filter(|w| w.commands || !need.command);
         takers.map(|w| w.capacity.largest).max().unwrap_or(0)
     }

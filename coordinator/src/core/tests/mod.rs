@@ -7,6 +7,7 @@ mod invariants;
 mod liar;
 mod model;
 mod packing;
+mod placing;
 mod removed;
 mod scenarios;
 

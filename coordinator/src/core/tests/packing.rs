@@ -272,7 +272,22 @@ fn packs(capacities: &[(u64, u32, u32)], fates: &[(usize, u8, u64)]) {
             );
         }
         if held.is_empty() {
-            break;
+            let mut workers = world.core.workers.iter();
+            if workers.all(|(_, worker)| worker.aside.is_none()) {
+                break;
+            }
+            // Set aside for failing everything, for a minute.
+            for _ in 0..122 {
+                for at in 0..capacities.len() {
+                    world.beat(&name(at), &[]);
+                }
+                world.pass(Now::from_millis(500));
+            }
+            for at in 0..capacities.len() {
+                while world.received(&name(at)).is_some() {}
+            }
+            turn += 1;
+            continue;
         }
         let (which, fate, gib) = fates.get(turn).copied().unwrap_or((0, 9, 1));
         turn += 1;
