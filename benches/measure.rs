@@ -25,13 +25,6 @@ impl Bar {
         }
     }
 
-    pub(crate) fn at_least(bar: f64) -> Self {
-        Self {
-            more: true,
-            ..Self::most(bar)
-        }
-    }
-
     pub(crate) fn least(peer: &str, value: f64, bar: f64) -> Self {
         Self {
             peer: peer.to_owned(),

@@ -112,7 +112,7 @@ fn beside(
     bar: f64,
     peers: &[(&str, &str, usize)],
     found: &[Vec<f64>],
-    names: &[Result<String, String>],
+    names: &[Version],
 ) {
     let ours = median(ours.to_vec());
     let mut hyperqueue = false;
@@ -137,14 +137,17 @@ fn beside(
     }
 }
 
+/// A peer's version, or why it is not there.
+type Version = Result<String, String>;
+
 /// Rounds of ours and of each peer, by turns.
 fn rounds(
     mut ours: impl FnMut(usize) -> f64,
     peers: &[(&str, &str, usize)],
-) -> (Vec<f64>, Vec<Vec<f64>>, Vec<Result<String, String>>) {
+) -> (Vec<f64>, Vec<Vec<f64>>, Vec<Version>) {
     let mut rates = Vec::new();
     let mut found = vec![Vec::new(); peers.len()];
-    let mut names: Vec<Result<String, String>> = vec![Err(String::new()); peers.len()];
+    let mut names: Vec<Version> = vec![Err(String::new()); peers.len()];
     for round in 0..ROUNDS {
         rates.push(ours(round));
         for (index, (name, mode, count)) in peers.iter().enumerate() {
@@ -192,8 +195,9 @@ fn programs(_: usize, used: &mut Vec<Site>) {
     const COUNT: usize = 3000;
     let bare = || {
         for _ in 0..COUNT / 2 {
-            let status = Command::new("/bin/true").stdin(std::process::Stdio::null());
-            assert!({ status }.status().unwrap().success());
+            let mut program = Command::new("/bin/true");
+            let status = program.stdin(std::process::Stdio::null()).status();
+            assert!(status.unwrap().success());
         }
     };
     let mut bares = Vec::new();
