@@ -61,9 +61,9 @@ fn what_would_not_fit_into_the_memory_waits() {
     let memory = ["--slots", "2", "--memory", "400"];
     let _worker = worker(&site, join, &memory);
     // Nothing is known of the first.
-    site.submit(join, "first", &keepers("first", 150, 0..1));
+    site.submit(join, "first", &keepers("first", 190, 0..1));
     site.wait_for(join, "first", ended);
-    site.submit(join, "more", &keepers("more", 150, 1..4));
+    site.submit(join, "more", &keepers("more", 190, 1..4));
     let (most, because) = follow(&site, join, "more");
     assert_eq!(most, 1);
     let why = |said: &String| {

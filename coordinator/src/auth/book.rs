@@ -126,7 +126,7 @@ impl Book {
     fn has_not_heard_of(&self, presented: Option<&str>) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let token = presented.and_then(|text| text.parse::<Token>().ok());
-        known.asked && token.is_some_and(|token| !known.entries.contains_key(token.id()))
+        token.is_some_and(|token| !known.entries.contains_key(token.id()))
     }
 
     fn look(&self, presented: Option<&str>) -> Result<Caller, Refusal> {

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn each_value_of_an_axis_has_its_own_digest() {
-        let stage = "[axes]\n\"data.source\" = [\"mine\", \"digits\", \"other\"]";
+        let stage = "held_out = 0\n[axes]\n\"data.source\" = [\"mine\", \"digits\", \"other\"]";
         let plan = planned(stage, known("a")).unwrap();
         let digest = |task: &Arc<SealedTask>| match task.open().unwrap().spec {
             StageSpec::Dataset(spec) => spec.digest,

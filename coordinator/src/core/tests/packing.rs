@@ -315,7 +315,9 @@ fn packs(capacities: &[(u64, u32, u32)], fates: &[(usize, u8, u64)]) {
         assert_eq!(durable_view(&world.core), durable_view(&again));
     }
     for at in 0..3 {
-        assert_ne!(world.state(&format!("s{at}")), SweepState::Running);
+        let status = world.status(&format!("s{at}"));
+        // Held: too much has failed the same way.
+        assert!(status.state != SweepState::Running || status.held.is_some());
     }
     let saved = Core::recover(CoreSettings::default(), world.core.saved());
     assert_eq!(durable_view(&world.core), durable_view(&saved));
