@@ -126,7 +126,9 @@ impl Book {
             Fact::AttemptFailed { attempt, failure } => {
                 self.end(*attempt, "failed")?;
                 let lost = failure.class == FailureClass::Lost;
-                if weather == Weather::Calm || (weather == Weather::Restarts && lost) {
+                // Handed back unbegun to a free worker: no fault of anybody.
+                let back = failure.class == FailureClass::Preempted;
+                if (weather == Weather::Calm && !back) || (weather == Weather::Restarts && lost) {
                     return Err(format!("{attempt} failed for no reason: {failure}"));
                 }
             }
