@@ -75,8 +75,8 @@ pub(super) async fn audit(context: &Context, args: &AuditArgs) -> CliResult {
     if let Some(other) = sets.iter().find(|set| shape(set) != shape(&sets[0])) {
         let (a, b) = (&sets[0].meta.origin.path, &other.meta.origin.path);
         let why = format!(
-            "images of {a} are {:?} (channels, height, width), those of {b} {:?}; --size makes \
-             squares of one size of them",
+            "images of {a} are {:?} (channels, height, width), those of {b} {:?}: give all of \
+             them as folders of images, which --size makes alike",
             shape(&sets[0]),
             shape(other)
         );

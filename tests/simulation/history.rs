@@ -127,7 +127,8 @@ impl Book {
                 self.end(*attempt, "failed")?;
                 let lost = failure.class == FailureClass::Lost;
                 // Handed back unbegun to a free worker: no fault of anybody.
-                let back = failure.class == FailureClass::Preempted;
+                let back = failure.class == FailureClass::Preempted
+                    && failure.cause.starts_with("handed back before it had begun");
                 if (weather == Weather::Calm && !back) || (weather == Weather::Restarts && lost) {
                     return Err(format!("{attempt} failed for no reason: {failure}"));
                 }

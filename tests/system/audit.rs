@@ -64,28 +64,38 @@ fn copies_are_found_among_new_images() {
     assert_eq!(value("chance_rate"), 0.0);
     assert_eq!(value("coverage"), 0.5);
 
-    // Images of other sizes do not compare; what to do is said.
-    let mut wide = image();
-    wide.extend(image());
-    fs::create_dir_all(folder("wide")).unwrap();
-    let file = BufWriter::new(File::create(folder("wide").join("a.png")).unwrap());
-    let mut encoder = png::Encoder::new(file, SIDE * 2, SIDE);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&wide).unwrap();
-    drop(writer);
-    let refused = site.run(&[
-        "audit",
-        "--train",
-        "train",
-        "--samples",
-        "wide",
-        "--size",
-        "8",
-        "--held-out",
-        "nothing",
-    ]);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(2), "{said}");
+    // Grey images do not compare with those of colours; what to do is said.
+    super::data::idx(&folder("grey"), 20, 10);
+    let (code, said) = super::data::failed(
+        &site,
+        &[
+            "audit",
+            "--train",
+            "grey",
+            "--samples",
+            "made",
+            "--size",
+            "8",
+        ],
+    );
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("[1, 8, 8]") && said.contains("[3, 8, 8]"),
+        "{said}"
+    );
+    assert!(said.contains("as folders of images"), "{said}");
+    let (code, said) = super::data::failed(
+        &site,
+        &[
+            "audit",
+            "--train",
+            "train",
+            "--samples",
+            "nothing",
+            "--size",
+            "8",
+        ],
+    );
+    assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("nothing"), "{said}");
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{Site, last_json};
 
 /// IDX files of 8×8 pixels: a square whose place tells the label.
-fn idx(folder: &Path, train: u32, test: u32) {
+pub(crate) fn idx(folder: &Path, train: u32, test: u32) {
     std::fs::create_dir_all(folder).unwrap();
     for (name, count) in [("train", train), ("t10k", test)] {
         let mut images = vec![0, 0, 8, 3];
@@ -41,7 +41,7 @@ fn sweep(more: &str) -> String {
 }
 
 /// The exit code, and what was said.
-fn failed(site: &Site, args: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn failed(site: &Site, args: &[&str]) -> (Option<i32>, String) {
     let output = site.run(args);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), said)

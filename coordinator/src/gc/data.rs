@@ -9,7 +9,7 @@ use ablate_proto::layout;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::reach::Live;
-use super::{Garbage, GcError, Why, list};
+use super::{Garbage, GcError, Why, list, older};
 use crate::datasets;
 
 /// What can go. An import that is under way has young shards, and names them
@@ -20,10 +20,7 @@ pub(super) async fn garbage(
     now: SystemTime,
     grace: Duration,
 ) -> Result<Vec<Garbage>, GcError> {
-    let old = |object: &ObjectMeta| {
-        let age = now.duration_since(object.last_modified.into());
-        age.is_ok_and(|age| age >= grace)
-    };
+    let old = older(now, grace);
     let mut wanted = live.datasets.clone();
     for name in datasets::names(store).await? {
         wanted.extend(datasets::digest(store, &name).await?);

@@ -215,6 +215,14 @@ async fn delete(store: &Arc<dyn ObjectStore>, objects: &[ObjectMeta]) -> Result<
     Ok(())
 }
 
+/// Whether an object is older than the grace that is given.
+fn older(now: SystemTime, grace: Duration) -> impl Fn(&ObjectMeta) -> bool + Copy {
+    move |object| {
+        let age = now.duration_since(object.last_modified.into());
+        age.is_ok_and(|age| age >= grace)
+    }
+}
+
 async fn list(store: &Arc<dyn ObjectStore>, folder: &str) -> Result<Vec<ObjectMeta>, GcError> {
     let listed = store.list(Some(&Path::from(folder))).try_collect();
     listed

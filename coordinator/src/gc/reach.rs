@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 
-use super::{Garbage, GcError, Why, list};
+use super::{Garbage, GcError, Why, list, older};
 use crate::sweep::plan::PLAN_VERSION;
 
 /// What the plans of all sweeps name.
@@ -102,10 +102,7 @@ pub(super) async fn garbage(
     now: SystemTime,
     grace: Duration,
 ) -> Result<Vec<Garbage>, GcError> {
-    let old = |object: &ObjectMeta| {
-        let age = now.duration_since(object.last_modified.into());
-        age.is_ok_and(|age| age >= grace)
-    };
+    let old = older(now, grace);
     let mut garbage = Vec::new();
     for (task, objects) in by_task(list(store, layout::TASKS).await?) {
         if live.tasks.contains(&task) {

@@ -2,7 +2,7 @@
 
 use ablate_proto::artifact::{Direction, MetricRow};
 
-use super::prdc::squared;
+use super::linear::squared;
 use super::{Rows, Subject};
 use crate::models::autoencoder::Latents;
 

@@ -85,6 +85,20 @@ pub(crate) fn site_means(maps: &SiteRows) -> candle_core::Result<Vec<f32>> {
     maps.mean(1)?.flatten_all()?.to_vec1()
 }
 
+/// ‖a − b‖², in eight sums, so that it can be vectorised.
+pub(super) fn squared(a: &[f32], b: &[f32]) -> f32 {
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0f32; 8];
+    for (a, b) in a8.iter().zip(b8) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += (a - b) * (a - b);
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b));
+    sums.iter().sum::<f32>() + rest.sum::<f32>()
+}
+
 /// Eigenvalues, ascending, and vectors as columns, of a symmetric matrix.
 pub(super) fn eigen(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>), Failure> {
     let doing = "finding eigenvalues of a covariance";

@@ -51,9 +51,15 @@ pub(super) fn chance(samples: &Samples<'_>) -> Rows {
     };
     let among = held_out.n.min(samples.train.n);
     let other = Nearest::of_all(samples.images, held_out, among);
-    let train = Nearest::of_all(samples.images, samples.train, among);
+    let fewer;
+    let train = if among == samples.train.n {
+        &samples.nearest
+    } else {
+        fewer = Nearest::of_all(samples.images, samples.train, among);
+        &fewer
+    };
     let distance = |all: &[Nearest]| mean(all.iter().map(|n| n.squared.sqrt()));
-    let ratio = distance(&train) / distance(&other);
+    let ratio = distance(train) / distance(&other);
     let values = [rate(&other, samples.memorised_db), ratio];
     let row = |(name, value)| {
         let mut row = MetricRow::scalar(name, "", Direction::Neutral, value).over(other.len());

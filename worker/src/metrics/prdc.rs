@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::linear::Features;
+use super::linear::{Features, squared};
 use crate::runner::pulse;
 
 /// k, the neighbour that a ball reaches to.
@@ -73,20 +73,6 @@ fn each_row<T: Send>(set: &Features, of: impl Fn(&[f32]) -> T + Sync) -> Vec<T> 
         pulse::beat();
     }
     all
-}
-
-/// In eight sums, so that it can be vectorised.
-pub(super) fn squared(a: &[f32], b: &[f32]) -> f32 {
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    let mut sums = [0.0f32; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += (a - b) * (a - b);
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b));
-    sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
 #[cfg(test)]

@@ -91,10 +91,7 @@ impl Denoiser {
         noise: &Tensor,
         mode: Mode,
     ) -> Result<Tensor> {
-        match self {
-            Self::Unet(net) => net.loss(x, steps, noise, mode),
-            Self::Dense { .. } => mse(&self.forward(x, steps, mode)?.data, noise),
-        }
+        mse(&self.forward(x, steps, mode)?.data, noise)
     }
 }
 

@@ -33,6 +33,18 @@ async fn without_tokens_everybody_is_let_in_until_there_is_one() {
     assert_eq!(refusal(&Book::open(), None).await, None);
 }
 
+/// Not as nobody, who is cut off once the store has been read.
+#[tokio::test]
+async fn who_comes_with_the_first_token_is_let_in_with_it() {
+    let store = store();
+    let book = book(&store).await;
+    let (token, record) = tokens::create(&store, Role::User, None, "").await.unwrap();
+    let caller = book.check(Some(token.reveal())).await.unwrap();
+    assert_eq!(caller.token, Some((record.id, Role::User)));
+    book.refresh(Instant::now()).await.unwrap();
+    assert_eq!(*caller.ending.borrow(), None);
+}
+
 #[tokio::test]
 async fn a_new_token_is_found_and_a_revoked_one_ends_who_came_with_it() {
     let store = store();
