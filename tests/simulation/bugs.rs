@@ -12,7 +12,7 @@ pub(crate) const SEEN: [(&str, u64); 17] = [
     ("EffectsBeforeDurable", 11),
     ("DoubleRetry", 2),
     ("LeaseNotRenewed", 2),
-    ("ForeignKept", 61),
+    ("ForeignKept", 104),
     ("AssignmentLost", 2),
     ("ReadyForgotten", 2),
     ("CancelledLeased", 9),
