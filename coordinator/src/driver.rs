@@ -15,7 +15,7 @@ use ablate_proto::status::{
 };
 use object_store::ObjectStore;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,6 +26,8 @@ use crate::state::{State, StateError};
 
 /// How often leases are checked.
 const TICK: Duration = Duration::from_millis(100);
+/// And while there are none.
+const REST: Duration = Duration::from_millis(500);
 /// Commands taken into one batch of facts at most.
 const BATCH: usize = 1024;
 /// Tasks explained at once, of those whose keys begin alike.
@@ -34,6 +36,8 @@ const EXPLAINED: usize = 20;
 /// What the service asks of the driver.
 pub(crate) enum Command {
     Event(Event),
+    /// What a worker said, in its order.
+    Events(Vec<Event>),
     Open {
         hello: Hello,
         session: u64,
@@ -156,13 +160,16 @@ impl Driver {
     }
 
     async fn run(mut self, stop: CancellationToken) -> Result<(), StateError> {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticked = Instant::now();
         let mut inbox = Vec::with_capacity(BATCH);
         loop {
+            let every = if self.core.is_at_rest() { REST } else { TICK };
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = tick.tick() => self.turn(&mut Vec::new(), true).await?,
+                () = sleep_until(ticked + every) => {
+                    ticked = Instant::now();
+                    self.turn(&mut Vec::new(), true).await?;
+                }
                 received = self.commands.recv_many(&mut inbox, BATCH) => {
                     if received == 0 {
                         break;
@@ -235,6 +242,12 @@ impl Driver {
                 }
                 let effects = core.step(now, event);
                 turn.take(effects, core, now);
+            }
+            Command::Events(events) => {
+                for event in events {
+                    let effects = core.step(now, event);
+                    turn.take(effects, core, now);
+                }
             }
             Command::Open {
                 hello,

@@ -12,33 +12,78 @@ use crate::driver::{Command, Handle, Stopped};
 use crate::live::{Live, Pace};
 use crate::results::Results;
 
+/// Messages that have arrived together go to the core together: each on its own
+/// would wake its thread.
+const TOGETHER: usize = 256;
+
 /// Forwards a worker's messages until its stream ends. It cannot hold more than
 /// `most` attempts.
 pub(crate) async fn receive(
     (driver, live, results): (&Handle, &Live, &Results),
     worker: &WorkerId,
     most: usize,
-    mut inbound: impl Stream<Item = Result<FromWorker, Status>> + Unpin,
+    inbound: impl Stream<Item = Result<FromWorker, Status>> + Unpin,
 ) -> Result<(), Status> {
-    let mut pace = Pace::new(Instant::now());
-    while let Some(message) = inbound.next().await {
-        let worker = worker.clone();
+    let mut ear = Ear {
+        driver,
+        live,
+        results,
+        worker,
+        most,
+        pace: Pace::new(Instant::now()),
+    };
+    let mut arrived = inbound.ready_chunks(TOGETHER);
+    while let Some(messages) = arrived.next().await {
+        let mut events = Vec::with_capacity(messages.len());
+        let mut broke = Ok(());
+        for message in messages {
+            match ear.hear(message).await {
+                Ok(event) => events.extend(event),
+                Err(error) => {
+                    broke = Err(error);
+                    break;
+                }
+            }
+        }
+        if !events.is_empty() {
+            let events = Command::Events(events);
+            driver.send(events).await.map_err(stopped)?;
+        }
+        broke?;
+    }
+    Ok(())
+}
+
+/// What listens to one worker.
+struct Ear<'a> {
+    driver: &'a Handle,
+    live: &'a Live,
+    results: &'a Results,
+    worker: &'a WorkerId,
+    most: usize,
+    pace: Pace,
+}
+
+impl Ear<'_> {
+    /// What the core is to hear of a message, if anything.
+    async fn hear(&mut self, message: Result<FromWorker, Status>) -> Result<Option<Event>, Status> {
+        let worker = self.worker.clone();
         let message = message?;
         if let FromWorker::Progress(..) | FromWorker::Log(..) = message
-            && !pace.admits(Instant::now())
+            && !self.pace.admits(Instant::now())
         {
-            if pace.dropped.is_power_of_two() {
-                let dropped = pace.dropped;
+            if self.pace.dropped.is_power_of_two() {
+                let dropped = self.pace.dropped;
                 tracing::warn!(%worker, dropped, "it reports too often; reports are left out");
             }
-            continue;
+            return Ok(None);
         }
-        let event = match message {
+        Ok(Some(match message {
             FromWorker::Hello(_) => {
                 return Err(Status::invalid_argument("a session has one hello"));
             }
-            FromWorker::Heartbeat { holding, .. } if holding.len() > most => {
-                return Err(holds_too_much(holding.len(), most));
+            FromWorker::Heartbeat { holding, .. } if holding.len() > self.most => {
+                return Err(holds_too_much(holding.len(), self.most));
             }
             FromWorker::Heartbeat { holding, draining } => Event::Heartbeat {
                 worker,
@@ -47,7 +92,7 @@ pub(crate) async fn receive(
             },
             FromWorker::Progress(attempt, mut progress) => {
                 // Metrics are not the core's business.
-                live.progress(&worker, attempt, &mut progress);
+                self.live.progress(&worker, attempt, &mut progress);
                 Event::Progress {
                     worker,
                     attempt,
@@ -55,18 +100,19 @@ pub(crate) async fn receive(
                 }
             }
             FromWorker::Log(attempt, piece) => {
-                if !live.log(&worker, attempt, piece) {
+                if !self.live.log(&worker, attempt, piece) {
                     let stop = Command::StopLog(worker, attempt);
-                    driver.send(stop).await.map_err(stopped)?;
+                    self.driver.send(stop).await.map_err(stopped)?;
                 }
-                continue;
+                return Ok(None);
             }
             FromWorker::Commit(attempt, commit) => {
-                live.ended(&worker, attempt);
+                self.live.ended(&worker, attempt);
                 if commit.reused {
-                    let found = results.found(driver.clone(), worker, attempt, commit);
+                    let driver = self.driver.clone();
+                    let found = self.results.found(driver, worker, attempt, commit);
                     found.await;
-                    continue;
+                    return Ok(None);
                 }
                 Event::Commit {
                     worker,
@@ -75,17 +121,15 @@ pub(crate) async fn receive(
                 }
             }
             FromWorker::Fail(attempt, failure) => {
-                live.ended(&worker, attempt);
+                self.live.ended(&worker, attempt);
                 Event::Fail {
                     worker,
                     attempt,
                     failure,
                 }
             }
-        };
-        driver.send(Command::Event(event)).await.map_err(stopped)?;
+        }))
     }
-    Ok(())
 }
 
 pub(crate) fn stopped(stopped: Stopped) -> Status {

@@ -199,6 +199,8 @@ impl Cli {
             .with_writer(std::io::stderr)
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
+        let computes = matches!(self.command, Command::Runner(_) | Command::Audit(_));
+        crate::allocator::small_pages(!computes);
         match self.command {
             Command::Plan(args) => block_on(plan::plan(&context, &args)),
             Command::Config(command) => config::config(&context, &origins, &command),

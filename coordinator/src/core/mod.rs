@@ -249,6 +249,15 @@ impl Core {
         self.effects.insert(at, Effect::Record(fact));
     }
 
+    /// Whether nothing runs, could run, or waits for a time to come: all that is
+    /// left to happen comes from outside.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.queue.is_empty()
+            && self.delayed.is_empty()
+            && self.aside.is_empty()
+            && self.sweeps.iter().all(|(_, s)| s.counts.running == 0)
+    }
+
     pub fn refusals(&self) -> Refusals {
         self.refusals
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{StateError, error};
 
 /// Between the starts of two writes that nobody waits for, at least.
-const RELAXED: Duration = Duration::from_millis(4);
+const RELAXED: Duration = Duration::from_millis(12);
 
 pub(super) struct Flusher {
     db: Arc<Db>,

@@ -16,6 +16,8 @@ pub(super) struct Held {
     attempts: BTreeMap<AttemptId, State>,
     /// Reports to be sent in this session.
     outbox: VecDeque<AttemptId>,
+    /// Reports that were not acknowledged yet, sent or not.
+    reported: usize,
     /// Attempts taken on, ever.
     begun: u64,
 }
@@ -72,7 +74,8 @@ impl Held {
     /// An attempt ended. Ignored if it was dropped meanwhile.
     pub(super) fn report(&mut self, attempt: AttemptId, report: Report) {
         if let Some(state) = self.attempts.get_mut(&attempt) {
-            *state = State::Reported(report);
+            let before = std::mem::replace(state, State::Reported(report));
+            self.reported += usize::from(matches!(before, State::Working(_)));
             self.outbox.push_back(attempt);
         }
     }
@@ -106,7 +109,10 @@ impl Held {
                 dropped.token.cancel();
                 true
             }
-            Some(State::Reported(_)) => true,
+            Some(State::Reported(_)) => {
+                self.reported -= 1;
+                true
+            }
             None => false,
         }
     }
@@ -136,8 +142,14 @@ impl Held {
         matches!(self.attempts.get(&attempt), Some(State::Working(_)))
     }
 
-    pub(super) fn has_reports(&self) -> bool {
-        !self.outbox.is_empty()
+    /// Reports to be sent.
+    pub(super) fn reports(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Attempts that wait or are at work.
+    pub(super) fn working(&self) -> usize {
+        self.attempts.len() - self.reported
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -214,7 +226,7 @@ mod tests {
         held.forget(b);
         assert!(second.token.is_cancelled());
         held.report(b, Report::preempted());
-        assert!(!held.has_reports());
+        assert!(held.reports() == 0);
         assert_eq!(held.ids(), [other]);
     }
 }

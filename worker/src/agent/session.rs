@@ -26,6 +26,14 @@ use super::{AgentError, Opener};
 /// After the last acknowledgement, for assignments that crossed the farewell.
 const FAREWELL: Duration = Duration::from_millis(150);
 
+/// Reports that nobody waits for are sent so many at once, or after so long:
+/// each message wakes three threads, which costs more than a short task.
+const REPORTS: usize = 64;
+const GATHER: Duration = Duration::from_millis(4);
+/// Attempts behind each slot for which nobody waits for reports: there is work
+/// for longer than they are held back.
+const STOCK: usize = 16;
+
 /// What the loop is told.
 #[derive(Debug)]
 pub(super) struct Terms {
@@ -55,6 +63,8 @@ pub(super) struct Session {
     fatal: Option<AgentError>,
     beat_at: Instant,
     idle_since: Instant,
+    /// When the reports that wait are sent.
+    reports_at: Option<Instant>,
 }
 
 impl Session {
@@ -83,6 +93,7 @@ impl Session {
             fatal: None,
             beat_at: now,
             idle_since: now,
+            reports_at: None,
         }
     }
 
@@ -107,6 +118,7 @@ impl Session {
                 Some(said) = self.progress.recv() => self.say(said),
                 () = sleep_until(self.beat_at), if up => self.beat(),
                 () = room(blocked) => {}
+                () = sleep_until(self.reports_at.unwrap_or(self.idle_since)), if self.reports_at.is_some() => {}
                 () = shutdown.cancelled(), if self.deadline.is_none() => {
                     tracing::info!(holding = self.held.len(), "asked to go; handing back");
                     self.drain();
@@ -144,7 +156,9 @@ impl Session {
     /// The connection, while reports wait for room in it.
     fn blocked(&self) -> Option<mpsc::Sender<FromWorker>> {
         match &self.line {
-            Line::Up(link) if self.held.has_reports() => Some(link.tx.clone()),
+            Line::Up(link) if self.held.reports() > 0 && self.reports_at.is_none() => {
+                Some(link.tx.clone())
+            }
             Line::Up(_) | Line::Down(_) => None,
         }
     }
@@ -348,14 +362,29 @@ impl Session {
 
     fn send_reports(&mut self) {
         let Line::Up(link) = &self.line else {
+            self.reports_at = None;
             return;
         };
+        if self.gathers() {
+            let now = Instant::now();
+            if *self.reports_at.get_or_insert(now + GATHER) > now {
+                return;
+            }
+        }
+        self.reports_at = None;
         while let Ok(place) = link.tx.try_reserve() {
             match self.held.next_report() {
                 Some(report) => place.send(report),
                 None => return,
             }
         }
+    }
+
+    /// Whether reports may wait for more.
+    fn gathers(&self) -> bool {
+        let slots = self.terms.hello.slots as usize;
+        let stocked = self.held.working() >= slots * (1 + STOCK);
+        stocked && (1..REPORTS).contains(&self.held.reports()) && self.deadline.is_none()
     }
 
     /// Takes no more tasks and hands back what is held.
