@@ -11,7 +11,9 @@ mod diffusion;
 mod encode;
 mod evaluate;
 mod gan;
+mod gather;
 mod generate;
+mod neighbours;
 mod noop;
 mod pixelcnn;
 mod reconstruction;
@@ -47,6 +49,8 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Evaluate => evaluate::run,
         StageKind::Command => command::run,
         StageKind::Noop => noop::run,
+        StageKind::Gather => gather::run,
+        StageKind::Neighbours => neighbours::run,
     }
 }
 

@@ -11,8 +11,8 @@ use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::AttemptId;
 use ablate_proto::stage::{
-    ArvmSpec, AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, EvaluateSpec, SampleSpec,
-    StageSpec,
+    ArvmSpec, AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, EvaluateSpec, Head,
+    SampleSpec, StageSpec,
 };
 use ablate_proto::task::Task;
 
@@ -23,6 +23,7 @@ mod bad_files;
 mod chain;
 mod models;
 mod parity;
+mod shards;
 
 /// A folder in which stages leave their artefacts by name.
 struct Bench {
@@ -244,6 +245,14 @@ fn trainings() -> Vec<(StageSpec, &'static [(&'static str, &'static str)])> {
             &[("data", "data"), ("encoder", "ae")],
         ),
         (small_arvm().into(), of_codes),
+        (
+            ArvmSpec {
+                head: Head::Bits,
+                ..small_arvm()
+            }
+            .into(),
+            of_codes,
+        ),
         (models::pixelcnn().into(), of_codes),
         (models::vae().into(), of_data),
         (models::gan().into(), of_data),
