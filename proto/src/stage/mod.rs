@@ -16,6 +16,7 @@ mod evaluate;
 mod gan;
 mod gather;
 mod generate;
+mod likelihood;
 mod neighbours;
 mod noise;
 mod noop;
@@ -45,6 +46,7 @@ pub use evaluate::{EvaluateSpec, Nearness, Shown};
 pub use gan::GanSpec;
 pub use gather::GatherSpec;
 pub use generate::GenerateSpec;
+pub use likelihood::LikelihoodSpec;
 pub use neighbours::NeighboursSpec;
 pub use noise::{Exponent, Noise, NoiseSpec};
 pub use noop::NoopSpec;
@@ -250,6 +252,7 @@ stages! {
     Generate => GenerateSpec,
     Resample => ResampleSpec,
     Evaluate => EvaluateSpec,
+    Likelihood => LikelihoodSpec,
     Command => CommandSpec,
     Noop => NoopSpec,
     Gather => GatherSpec,

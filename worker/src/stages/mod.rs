@@ -13,6 +13,7 @@ mod evaluate;
 mod gan;
 mod gather;
 mod generate;
+mod likelihood;
 mod neighbours;
 mod noop;
 mod pixelcnn;
@@ -51,6 +52,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Noop => noop::run,
         StageKind::Gather => gather::run,
         StageKind::Neighbours => neighbours::run,
+        StageKind::Likelihood => likelihood::run,
     }
 }
 

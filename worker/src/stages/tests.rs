@@ -21,6 +21,7 @@ use crate::runner::protocol::{FromRunner, Job};
 
 mod bad_files;
 mod chain;
+mod likelihood;
 mod models;
 mod parity;
 mod shards;
@@ -192,7 +193,7 @@ fn the_same_job_twice_leaves_the_same_bytes() {
         let ae = bench.run("ae", small_autoencoder(), &[("data", "data")]);
         let inputs = [("data", "data"), ("encoder", "ae")];
         let decoder = bench.run("decoder", small_decoder(), &inputs);
-        bench.run("codes", EncodeSpec {}, &inputs);
+        bench.run("codes", EncodeSpec::default(), &inputs);
         let arvm = bench.run("arvm", small_arvm(), &[("codes", "codes")]);
         let inputs = [("prior", "arvm"), ("decoder", "decoder")];
         let count = 40;
@@ -230,7 +231,7 @@ fn prepared() -> Bench {
     bench.run("data", small_data(), &[]);
     bench.run("ae", small_autoencoder(), &[("data", "data")]);
     let of_model = [("data", "data"), ("encoder", "ae")];
-    bench.run("codes", EncodeSpec {}, &of_model);
+    bench.run("codes", EncodeSpec::default(), &of_model);
     bench
 }
 

@@ -219,8 +219,8 @@ fn paper_profiles_plan_to_known_numbers_of_tasks() {
     x03 19
     x04 33
     x05 57
-    x06 72
-    x07 18
+    x06 96
+    x07 24
     x08 17
     x09 11
     x10 25

@@ -70,32 +70,10 @@ impl<'a> Sampler<'a> {
         let mut book = Book::of(arch);
         let mut unseen = 0;
         for site in 0..sites {
-            let contexts: Vec<Vec<i32>> = ids
-                .chunks_exact(sites)
-                .map(|grid| self.windows.context(grid, site))
-                .collect();
-            let mut asked: Vec<Question<'_>> = Vec::new();
-            let mut weights = Vec::with_capacity(n);
-            for context in &contexts {
-                let seen = self.prior.table.get(site, context);
-                unseen += u64::from(seen.is_none());
-                weights.push(match (seen, arch.prior, arch.unseen) {
-                    (Some(entry), Prior::Table, _) => Weights::Counts(entry),
-                    (Some(_), Prior::Net, _) | (None, Prior::Net, Unseen::Net) => {
-                        asked.push(Question {
-                            site,
-                            context,
-                            bit: None,
-                        });
-                        Weights::Net(asked.len() - 1)
-                    }
-                    (None, _, Unseen::Uniform) => Weights::Uniform,
-                    (None, Prior::Net, Unseen::Backoff)
-                    | (None, Prior::Table, Unseen::Net | Unseen::Backoff) => {
-                        self.backed_off(site, context)?
-                    }
-                });
-            }
+            let contexts = self.contexts(&ids, site);
+            let mut asked = Vec::new();
+            let (weights, new) = self.weights(site, &contexts, &mut asked)?;
+            unseen += new;
             let drawn = if arch.bit_chain {
                 self.by_bits(&weights, &asked, &book, &mut streams)?
             } else {
@@ -111,6 +89,47 @@ impl<'a> Sampler<'a> {
         }
         let tokens = ids.iter().map(|id| book.token(*id)).collect();
         Ok(Drawn { tokens, unseen })
+    }
+
+    /// What `site` sees of each grid.
+    fn contexts(&self, ids: &[i32], site: usize) -> Vec<Vec<i32>> {
+        let grids = ids.chunks_exact(self.windows.sites());
+        let contexts = grids.map(|grid| self.windows.context(grid, site));
+        contexts.collect()
+    }
+
+    /// What tokens come by after these contexts of one site: some of what the
+    /// network is then to be `asked`. Counts those that are unseen.
+    fn weights<'c>(
+        &self,
+        site: usize,
+        contexts: &'c [Vec<i32>],
+        asked: &mut Vec<Question<'c>>,
+    ) -> Result<(Vec<Weights<'_>>, u64), Failure> {
+        let arch = &self.prior.arch;
+        let mut unseen = 0;
+        let mut weights = Vec::with_capacity(contexts.len());
+        for context in contexts {
+            let seen = self.prior.table.get(site, context);
+            unseen += u64::from(seen.is_none());
+            weights.push(match (seen, arch.prior, arch.unseen) {
+                (Some(entry), Prior::Table, _) => Weights::Counts(entry),
+                (Some(_), Prior::Net, _) | (None, Prior::Net, Unseen::Net) => {
+                    asked.push(Question {
+                        site,
+                        context,
+                        bit: None,
+                    });
+                    Weights::Net(asked.len() - 1)
+                }
+                (None, _, Unseen::Uniform) => Weights::Uniform,
+                (None, Prior::Net, Unseen::Backoff)
+                | (None, Prior::Table, Unseen::Net | Unseen::Backoff) => {
+                    self.backed_off(site, context)?
+                }
+            });
+        }
+        Ok((weights, unseen))
     }
 
     /// The counts of the longest shortened context that was seen.
@@ -211,5 +230,6 @@ impl<'a> Sampler<'a> {
     }
 }
 
+mod likelihood;
 #[cfg(test)]
 mod tests;

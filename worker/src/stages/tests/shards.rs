@@ -159,7 +159,7 @@ fn tokens_of_32_bits_are_drawn_bit_by_bit() {
     };
     bench.run("ae", spec, &[("data", "data")]);
     let inputs = [("data", "data"), ("encoder", "ae")];
-    bench.run("codes", EncodeSpec {}, &inputs);
+    bench.run("codes", EncodeSpec::default(), &inputs);
     for prior in [Prior::Net, Prior::Table] {
         let spec = ArvmSpec {
             gamma: 7,
