@@ -30,6 +30,8 @@ pub(super) struct Draft {
     pub(super) stages: Vec<StageDraft>,
     /// Axes that move alone.
     pub(super) axes: Vec<Column>,
+    /// Values that axes had before a profile or an override replaced them.
+    pub(super) replaced: BTreeMap<String, Vec<Value>>,
     pub(super) linked: Vec<Vec<Column>>,
     pub(super) points: Vec<Row>,
     pub(super) random: Option<Random>,
@@ -47,6 +49,8 @@ pub(super) struct StageDraft {
     pub(super) inputs: Vec<InputDraft>,
     /// Parameters that the file sets, each with the place of its key.
     pub(super) parameters: BTreeMap<String, (Origin, Value)>,
+    /// Into how many tasks its work is cut, if the file says so.
+    pub(super) shards: Option<(Origin, usize)>,
 }
 
 #[derive(Debug, Clone)]
@@ -127,6 +131,7 @@ impl Draft {
             cost: String::new(),
             stages: self.stages.clone(),
             axes: self.axes.iter().map(bare).collect(),
+            replaced: BTreeMap::new(),
             linked: linked
                 .map(|columns| columns.iter().map(bare).collect())
                 .collect(),
@@ -174,7 +179,11 @@ impl Draft {
             return Err(Fault::new(column.at, problem));
         }
         match self.axes.iter_mut().find(|axis| axis.name == column.name) {
-            Some(axis) => *axis = column,
+            Some(axis) => {
+                let before = self.replaced.entry(axis.name.clone()).or_default();
+                before.extend(axis.values.drain(..).map(|(_, value)| value));
+                *axis = column;
+            }
             None => self.axes.push(column),
         }
         Ok(())
@@ -186,7 +195,7 @@ impl StageDraft {
     pub(super) fn base(&self, field: &str) -> Option<Value> {
         match self.parameters.get(field) {
             Some((_, value)) => Some(value.clone()),
-            None => self.kind.defaults().parameters().remove(field),
+            None => self.kind.default_of(field),
         }
     }
 
@@ -203,12 +212,16 @@ impl StageDraft {
                 .into_iter()
                 .try_for_each(|(name, value)| self.set(&name, at, value));
         }
+        if self.set_shards(field, at, &value)? {
+            return Ok(());
+        }
         let fields = self.fields();
         if !fields.iter().any(|known| known == field) {
             let hint = if super::file::KEYS.contains(&field) {
                 Hint::note("keys of the sweep itself stand above the first [section]")
             } else {
-                Hint::new(field, fields.iter().map(String::as_str))
+                let nearest = || Hint::new(field, fields.iter().map(String::as_str));
+                super::shards::hint(field, false).unwrap_or_else(nearest)
             };
             let problem = Problem::UnknownParameter {
                 stage: self.name.clone(),

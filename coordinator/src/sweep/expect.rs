@@ -127,8 +127,38 @@ pub(super) fn bad_metric(name: &str) -> String {
     )
 }
 
+/// Values that axes had before others replaced them.
+type Replaced = BTreeMap<String, Vec<Value>>;
+
+fn values<'p>(plan: &'p Plan, axis: &str) -> &'p [Value] {
+    let axis = plan.axes.iter().find(|a| a.name == axis);
+    axis.map(|a| a.values.as_slice()).unwrap_or_default()
+}
+
+/// Whether `wanted` of an axis is one of these values.
+fn covers(e: &Expectation, axis: &str, wanted: &Value, values: &[Value]) -> bool {
+    let only = BTreeMap::from([(axis.to_owned(), wanted.clone())]);
+    let alone = Expectation { only, ..e.clone() };
+    let of = |value: &Value| BTreeMap::from([(axis.to_owned(), value.clone())]);
+    values.iter().any(|value| alone.covers(&of(value)))
+}
+
+/// Whether an expectation speaks only of values that a profile or an override
+/// has taken away: then there is nothing to expect.
+pub(super) fn is_void(plan: &Plan, replaced: &Replaced, e: &Expectation) -> bool {
+    let gone = |(axis, wanted): (&String, &Value)| {
+        let before = replaced.get(axis).map(Vec::as_slice).unwrap_or_default();
+        covers(e, axis, wanted, before) && !covers(e, axis, wanted, values(plan, axis))
+    };
+    e.only.iter().any(gone)
+}
+
 /// Checks an expectation against the plan it belongs to.
-pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fault> {
+pub(super) fn check(
+    plan: &Plan,
+    replaced: &Replaced,
+    listed: &Listed<Expectation>,
+) -> Result<(), Fault> {
     let e = &listed.item;
     let refuse = |key: &str, why: String| {
         let name = e.name.clone();
@@ -156,13 +186,10 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Expectation>) -> Result<(), Fau
     for (axis, value) in &e.only {
         subject.axis(&e.stage, axis, listed.key("where"))?;
         // Values may be lists themselves: then one of them is meant.
-        let values = plan.axes.iter().find(|a| a.name == *axis);
-        let values = values.map(|a| a.values.as_slice()).unwrap_or_default();
+        let before = replaced.get(axis).map(Vec::as_slice).unwrap_or_default();
         let known = |value| {
-            let only = BTreeMap::from([(axis.clone(), value)]);
-            let alone = Expectation { only, ..e.clone() };
-            let covers = |v: &Value| alone.covers(&BTreeMap::from([(axis.clone(), v.clone())]));
-            values.iter().any(covers)
+            let values = values(plan, axis);
+            covers(e, axis, &value, values) || covers(e, axis, &value, before)
         };
         let wanted = match value {
             Value::Array(any) => any.clone(),

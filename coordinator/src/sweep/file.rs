@@ -61,6 +61,7 @@ pub(super) fn read<'t, 'a>(
         priority_at: start,
         stages: Vec::new(),
         axes: Vec::new(),
+        replaced: BTreeMap::new(),
         linked: Vec::new(),
         points: Vec::new(),
         random: None,
@@ -175,6 +176,7 @@ fn stage(entry: &Entry<'_, '_>) -> Result<StageDraft, Fault> {
         })?,
         inputs: Vec::new(),
         parameters: BTreeMap::new(),
+        shards: None,
     };
     for field in &fields {
         match field.key.as_str() {

@@ -271,7 +271,8 @@ impl Places {
         let hint = if self.stages.iter().any(|stage| stage == name) {
             Hint::note("it is a stage: write its parameter too, as in \"decoder.sigma\"")
         } else {
-            Hint::new(name, known.iter().map(String::as_str))
+            let nearest = || Hint::new(name, known.iter().map(String::as_str));
+            super::shards::hint(name, true).unwrap_or_else(nearest)
         };
         let axis = name.to_owned();
         Err(Fault::new(at, Problem::UnusedAxis { axis, hint }))

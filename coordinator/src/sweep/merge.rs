@@ -5,21 +5,21 @@
 //! spec, seed and parents; a point costs two look-ups a stage.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ablate_proto::seal::Seal;
 use ablate_proto::stage::{SpecError, StageKind, StageSpec};
 use ablate_proto::task::{Input, SealedTask};
 use serde_json::{Map, Value};
 
-use super::axes::{Axis, Grid, shown};
+use super::axes::Grid;
 use super::command;
 use super::draft::Draft;
 use super::error::{Fault, Problem, inert};
 use super::expand::Points;
 use super::intern::{Index, Rows};
+use super::labels::{self, Label};
 use super::plan::Stage;
+use super::shards::{self, Cut, Sealed};
 use super::stages::Graph;
 use super::{MAX_CELLS, MAX_TASKS, Options, datasets};
 
@@ -58,12 +58,13 @@ pub(super) fn merge(
         grid,
         points,
         options,
-        names: short_names(grid),
+        names: labels::short_names(grid),
         by_key: Index::new(draft.salt),
         tasks: Vec::new(),
         sources: Vec::new(),
         entries: 0,
         by_stage: vec![Vec::new(); draft.stages.len()],
+        shards: HashMap::new(),
     };
     let mut lineage: Vec<Lineage> = vec![Lineage::default(); draft.stages.len()];
     let mut stages = Vec::with_capacity(draft.stages.len());
@@ -79,7 +80,8 @@ pub(super) fn merge(
         }
         line.axes.sort_unstable();
         line.axes.dedup();
-        let tasks = merger.stage(index, inputs, &line)?;
+        let cut = Cut::of(draft, index, inputs)?;
+        let tasks = merger.stage(index, inputs, &line, cut)?;
         let name = |&parent: &usize| draft.stages[parent].name.clone();
         stages.push(Stage {
             name: draft.stages[index].name.clone(),
@@ -94,6 +96,7 @@ pub(super) fn merge(
                 .map(|&axis| grid.axes[axis].name.clone())
                 .collect(),
             tasks,
+            shards: cut.shards as u64,
         });
         lineage[index] = line;
     }
@@ -123,26 +126,6 @@ fn axes_of(grid: &Grid, stage: usize) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// `sigma` for `decoder.sigma`, where no other axis is called so.
-fn short_names(grid: &Grid) -> Vec<&str> {
-    fn last(name: &str) -> &str {
-        name.rsplit('.').next().unwrap_or(name)
-    }
-    let mut uses: HashMap<&str, usize> = HashMap::new();
-    for axis in &grid.axes {
-        *uses.entry(last(&axis.name)).or_default() += 1;
-    }
-    let short = |axis: &'_ Axis| uses[last(&axis.name)] == 1;
-    let name = |axis| {
-        if short(axis) {
-            last(&axis.name)
-        } else {
-            &axis.name
-        }
-    };
-    grid.axes.iter().map(name).collect()
-}
-
 struct Merger<'a> {
     draft: &'a Draft,
     grid: &'a Grid,
@@ -156,6 +139,8 @@ struct Merger<'a> {
     /// Tasks and their coordinates so far.
     entries: usize,
     by_stage: Vec<Vec<u32>>,
+    /// By the task that puts them together.
+    shards: HashMap<u32, Vec<u32>>,
 }
 
 impl Merger<'_> {
@@ -166,10 +151,11 @@ impl Merger<'_> {
         index: usize,
         inputs: &BTreeMap<String, usize>,
         line: &Lineage,
+        cut: Cut,
     ) -> Result<u64, Fault> {
         let own: Vec<(usize, &str)> = axes_of(self.grid, index).collect();
         let mut spec_ids = Rows::new(own.len(), self.draft.salt);
-        let mut seals: Vec<Seal> = Vec::new();
+        let mut seals: Vec<Sealed> = Vec::new();
         let mut fixed_ids = Rows::new(2 + inputs.len(), self.draft.salt);
         let mut fixed: Vec<u32> = Vec::new();
         let mut of_points = Vec::with_capacity(self.points.len());
@@ -186,7 +172,7 @@ impl Merger<'_> {
             let (spec, new) = spec_ids.number(&spec_key);
             if new {
                 let spec = self.spec(index, &own, &spec_key, &mut parameters)?;
-                seals.push(Seal::new(&spec));
+                seals.push(cut.seal(stage, &spec)?);
             }
             task_key.clear();
             task_key.push(spec);
@@ -198,16 +184,20 @@ impl Merger<'_> {
             task_key.extend(inputs.values().map(|&parent| self.by_stage[parent][point]));
             let (number, new) = fixed_ids.number(&task_key);
             if new {
-                self.entries += 1 + line.axes.len();
-                if self.tasks.len() >= MAX_TASKS || self.entries as u128 > MAX_CELLS {
+                self.entries += cut.tasks() * (1 + line.axes.len());
+                if self.tasks.len() + cut.tasks() > MAX_TASKS || self.entries as u128 > MAX_CELLS {
                     let name = stage.name.clone();
                     return Err(Fault::new(stage.at, Problem::TooManyTasks { stage: name }));
                 }
-                fixed.push(self.task(index, inputs, line, &seals[spec as usize], point));
+                let sealed = &seals[spec as usize];
+                fixed.push(self.task(index, inputs, line, (cut, sealed), point));
             }
             of_points.push(fixed[number as usize]);
         }
         self.by_stage[index] = of_points;
+        let shards = fixed.iter().filter_map(|whole| self.shards.get(whole));
+        let shards: Vec<u32> = shards.flatten().copied().collect();
+        fixed.extend(shards);
         fixed.sort_unstable();
         fixed.dedup();
         Ok(fixed.len() as u64)
@@ -270,33 +260,63 @@ impl Merger<'_> {
         })
     }
 
-    /// The task of a stage at a point: a new one, or one that is the same
-    /// work.
+    /// The task of a stage at a point, with those of its shards.
     fn task(
         &mut self,
         index: usize,
         inputs: &BTreeMap<String, usize>,
         line: &Lineage,
-        seal: &Seal,
+        (cut, sealed): (Cut, &Sealed),
         point: usize,
     ) -> u32 {
         let parents = inputs.iter().map(|(role, &parent)| Input {
             role: role.clone(),
             task: self.tasks[self.by_stage[parent][point] as usize].key,
         });
-        let parents = parents.collect();
+        let parents: Vec<Input> = parents.collect();
         let seed = self.draft.seed + u64::from(self.points.replicate(point));
-        let mut label = self.draft.stages[index].name.clone();
-        let indices = self.points.coordinates(point);
-        for &axis in &line.axes {
-            let value = &self.grid.axes[axis].values[indices[axis] as usize];
-            // Writing to a text cannot fail.
-            let _ = write!(label, " {}={}", self.names[axis], shown(value));
+        let replicates = self.points.replicates;
+        let label = Label {
+            stage: &self.draft.stages[index].name,
+            values: line.axes.iter().map(|&axis| {
+                let value = self.points.coordinates(point)[axis];
+                (
+                    self.names[axis],
+                    &self.grid.axes[axis].values[value as usize],
+                )
+            }),
+            seed: (line.seeded && replicates > 1).then_some(seed),
+        };
+        let label = label.text();
+        let place = (index, point);
+        if sealed.shards.is_empty() {
+            return self.add(place, sealed.whole.task(label, seed, parents));
         }
-        if line.seeded && self.points.replicates > 1 {
-            let _ = write!(label, " seed={seed}");
-        }
-        let task = seal.task(label, seed, parents);
+        let kind = self.draft.stages[index].kind;
+        let samples = inputs.get("samples").map(|&stage| {
+            let samples = self.by_stage[stage][point] as usize;
+            self.tasks[samples].clone()
+        });
+        let samples = samples.as_ref().map_or(&[][..], |task| &task.inputs);
+        let numbered = sealed.shards.iter().enumerate();
+        let of_shards: Vec<u32> = numbered
+            .map(|(i, seal)| {
+                let label = format!("{label} shard {} of {}", i + 1, cut.shards);
+                let inputs = cut.inputs_of(kind, i, &parents, samples);
+                self.add(place, seal.task(label, seed, inputs))
+            })
+            .collect();
+        let keys = of_shards
+            .iter()
+            .map(|shard| self.tasks[*shard as usize].key);
+        let parents = shards::inputs_of_whole(kind, parents, keys);
+        let whole = self.add(place, sealed.whole.task(label, seed, parents));
+        self.shards.insert(whole, of_shards);
+        whole
+    }
+
+    /// The number of a task: a new one, or one that is the same work.
+    fn add(&mut self, (stage, point): (usize, usize), task: SealedTask) -> u32 {
         let by = |number: u32| self.tasks[number as usize].key;
         if let Some(known) = self.by_key.find(&task.key, by) {
             return known;
@@ -305,7 +325,7 @@ impl Merger<'_> {
         self.by_key.add(&task.key, number);
         self.tasks.push(Arc::new(task));
         self.sources.push(Source {
-            stage: to_u32(index),
+            stage: to_u32(stage),
             point: to_u32(point),
             points: 0,
         });
@@ -316,10 +336,17 @@ impl Merger<'_> {
         let mut last = vec![u32::MAX; self.tasks.len()];
         for point in 0..self.points.len() {
             for of_points in &self.by_stage {
-                let task = of_points[point] as usize;
-                if last[task] != to_u32(point) {
-                    last[task] = to_u32(point);
-                    self.sources[task].points += 1;
+                let whole = of_points[point];
+                let shards = match self.shards.is_empty() {
+                    true => None,
+                    false => self.shards.get(&whole),
+                };
+                for task in shards.into_iter().flatten().chain([&whole]) {
+                    let task = *task as usize;
+                    if last[task] != to_u32(point) {
+                        last[task] = to_u32(point);
+                        self.sources[task].points += 1;
+                    }
                 }
             }
         }

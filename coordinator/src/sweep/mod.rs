@@ -25,7 +25,8 @@
 //!
 //! `read` and `file` make a `Draft`; `overrides` change it; `stages` resolves
 //! inputs; `size` refuses what is too large; `grid` gives axes their values;
-//! `expand` walks the points; `merge` finds the unique tasks.
+//! `expand` walks the points; `merge` finds the unique tasks, and `shards` cuts
+//! them.
 
 mod axes;
 mod command;
@@ -41,12 +42,14 @@ mod file;
 mod grid;
 mod hint;
 mod intern;
+mod labels;
 mod merge;
 mod overrides;
 pub mod plan;
 mod problem;
 mod random;
 mod read;
+mod shards;
 mod size;
 mod stages;
 mod summary;
@@ -258,7 +261,7 @@ fn assemble(draft: Draft, options: &Options) -> Result<CompactPlan, Fault> {
         priority,
         axes: grid.axes.into_iter().map(axis).collect(),
         replicates: draft.replicates,
-        stages_naive: points.len() as u64 * stages.len() as u64,
+        stages_naive: points.len() as u64 * stages.iter().map(plan::Stage::at_a_point).sum::<u64>(),
         stages,
         points: Vec::new(),
         tasks: Vec::new(),
@@ -266,12 +269,14 @@ fn assemble(draft: Draft, options: &Options) -> Result<CompactPlan, Fault> {
         figures: Vec::new(),
     };
     for listed in &draft.expectations {
-        expect::check(&head, listed)?;
+        expect::check(&head, &draft.replaced, listed)?;
     }
     for listed in &draft.figures {
         figure::check(&head, listed)?;
     }
-    head.expectations = draft.expectations.into_iter().map(|l| l.item).collect();
+    let expected = draft.expectations.into_iter().map(|l| l.item);
+    let expected = expected.filter(|e| !expect::is_void(&head, &draft.replaced, e));
+    head.expectations = expected.collect();
     head.figures = draft.figures.into_iter().map(|l| l.item).collect();
     Ok(CompactPlan {
         head,

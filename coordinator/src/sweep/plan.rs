@@ -56,6 +56,28 @@ pub struct Stage {
     pub axes: Vec<String>,
     /// Unique tasks of this stage.
     pub tasks: u64,
+    /// Tasks that share the work of one; then another puts it together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub shards: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_one(n: &u64) -> bool {
+    *n == 1
+}
+
+impl Stage {
+    /// Its tasks at one point.
+    pub fn at_a_point(&self) -> u64 {
+        match self.shards {
+            0 | 1 => 1,
+            shards => shards + 1,
+        }
+    }
 }
 
 /// One combination of axis values under one seed.

@@ -41,8 +41,10 @@ pub struct StageSummary {
     pub kind: String,
     /// Unique tasks.
     pub tasks: u64,
-    /// Without sharing: one for each point.
+    /// Without sharing: all of them for each point.
     pub naive: u64,
+    /// Shards of its work at each point; 1 where it is one task.
+    pub shards: u64,
     /// Axes that enter it, by itself or through its ancestors.
     pub axes: Vec<String>,
 }
@@ -63,7 +65,8 @@ pub(super) fn summed(plan: &Plan, points: usize, tasks: usize) -> PlanSummary {
         name: stage.name.clone(),
         kind: stage.kind.clone(),
         tasks: stage.tasks,
-        naive: points,
+        naive: points * stage.at_a_point(),
+        shards: stage.shards,
         axes: stage.axes.clone(),
     };
     PlanSummary {
@@ -122,8 +125,12 @@ impl fmt::Display for PlanSummary {
             "stage", "kind", "tasks", "naive"
         )?;
         for stage in &self.stages {
+            let shards = match stage.shards {
+                1 => String::new(),
+                shards => format!("  in {shards} shards"),
+            };
             let line = format!(
-                "{:name$}  {:kind$}  {:>7}  {:>7}  {}",
+                "{:name$}  {:kind$}  {:>7}  {:>7}  {}{shards}",
                 stage.name,
                 stage.kind,
                 stage.tasks,

@@ -2,6 +2,7 @@
 //! observation window, and trains γ-ARVM on it by KL (science.md §1, F7).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::autoencoder::check_training;
 use super::{InputInfo, InvalidField, KindInfo, Schedule, Spec, StageKind};
@@ -58,6 +59,26 @@ pub enum Weighting {
     Uniform,
 }
 
+/// How a token comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// The codebook, where it is no larger than a histogram can be.
+    #[default]
+    Auto,
+    /// A histogram over the tokens of the training images: no other comes out.
+    Codebook,
+    /// The token's bits one at a time, each given the context and those before.
+    Bits,
+}
+
+impl Head {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArvmSpec {
@@ -67,11 +88,14 @@ pub struct ArvmSpec {
     pub tie: Tie,
     pub prior: Prior,
     pub unseen: Unseen,
+    #[serde(skip_serializing_if = "Head::is_auto")]
+    pub head: Head,
     pub weighting: Weighting,
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
     pub steps: u64,
-    /// Contexts per step; at most all of them are taken.
+    /// Contexts per step; at most all of them are taken. Of the bits of tokens,
+    /// each is one with those before it.
     pub batch: usize,
     pub learning_rate: f64,
     pub schedule: Schedule,
@@ -86,6 +110,7 @@ impl Default for ArvmSpec {
             tie: Tie::PerSite,
             prior: Prior::Net,
             unseen: Unseen::Net,
+            head: Head::Auto,
             weighting: Weighting::Count,
             hidden: vec![512, 512],
             steps: 10_000,
@@ -106,6 +131,10 @@ impl Spec for ArvmSpec {
         inputs: &[InputInfo::required("codes", &[StageKind::Encode])],
         hidden: false,
     };
+
+    fn added() -> Vec<(&'static str, Value)> {
+        vec![("head", "auto".into())]
+    }
 
     fn validate(&self) -> Result<(), InvalidField> {
         let gamma = self.gamma;

@@ -14,13 +14,17 @@ mod diffusion;
 mod encode;
 mod evaluate;
 mod gan;
+mod gather;
 mod generate;
+mod likelihood;
+mod neighbours;
 mod noise;
 mod noop;
 mod pixelcnn;
 mod resample;
 mod sample;
 mod schedule;
+pub mod shard;
 mod vae;
 
 use std::fmt;
@@ -31,7 +35,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use arvm::{ArvmSpec, Prior, Tie, Unseen, Weighting, Window};
+pub use arvm::{ArvmSpec, Head, Prior, Tie, Unseen, Weighting, Window};
 pub use autoencoder::{AutoencoderNet, AutoencoderSpec, LatentAct};
 pub use command::{CommandSpec, MAX_FILE_BYTES, MAX_FILES, MAX_FILES_BYTES, is_inside, is_name};
 pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, HeldOutFrom, Upsampling};
@@ -40,7 +44,10 @@ pub use diffusion::{DiffusionNet, DiffusionSpec};
 pub use encode::EncodeSpec;
 pub use evaluate::{EvaluateSpec, Nearness, Shown};
 pub use gan::GanSpec;
+pub use gather::GatherSpec;
 pub use generate::GenerateSpec;
+pub use likelihood::LikelihoodSpec;
+pub use neighbours::NeighboursSpec;
 pub use noise::{Exponent, Noise, NoiseSpec};
 pub use noop::NoopSpec;
 pub use pixelcnn::PixelcnnSpec;
@@ -97,6 +104,12 @@ pub(crate) trait Spec: Serialize + DeserializeOwned + Default {
     /// Checks ranges and combinations. The planner calls it for every task,
     /// before anything runs.
     fn validate(&self) -> Result<(), InvalidField>;
+
+    /// Parameters that came after results were kept: each with its default, at
+    /// which it is left out of the spec's JSON, so that keys stay as they were.
+    fn added() -> Vec<(&'static str, Value)> {
+        Vec::new()
+    }
 
     /// blake3 of the raw data that this stage reads from outside the store's
     /// tasks.
@@ -173,6 +186,12 @@ macro_rules! stages {
                 }
             }
 
+            fn added(self) -> Vec<(&'static str, Value)> {
+                match self {
+                    $(Self::$kind => $spec::added()),*
+                }
+            }
+
             fn parse(self, parameters: &Map<String, Value>) -> Result<StageSpec, SpecError> {
                 match self {
                     $(Self::$kind => parse::<$spec>(self, parameters).map(StageSpec::$kind)),*
@@ -233,8 +252,11 @@ stages! {
     Generate => GenerateSpec,
     Resample => ResampleSpec,
     Evaluate => EvaluateSpec,
+    Likelihood => LikelihoodSpec,
     Command => CommandSpec,
     Noop => NoopSpec,
+    Gather => GatherSpec,
+    Neighbours => NeighboursSpec,
 }
 
 impl StageKind {
@@ -242,6 +264,14 @@ impl StageKind {
     /// stage can play a role, and parameters stand in the table `params`.
     pub fn is_open(self) -> bool {
         self == Self::Command
+    }
+
+    /// The default of a parameter.
+    pub fn default_of(self, field: &str) -> Option<Value> {
+        let added = self.added().into_iter();
+        let mut added = added.filter_map(|(name, value)| (name == field).then_some(value));
+        let known = || self.defaults().parameters().remove(field);
+        added.next().or_else(known)
     }
 
     /// The names of its parameters, sorted.
@@ -252,7 +282,13 @@ impl StageKind {
     /// Every spec that is built asks for them.
     fn field_names(self) -> &'static [String] {
         static NAMES: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
-            let names = |kind: &StageKind| kind.defaults().parameters().keys().cloned().collect();
+            let names = |kind: &StageKind| {
+                let added = kind.added().into_iter().map(|(name, _)| name.to_owned());
+                let known = kind.defaults().parameters();
+                let mut names: Vec<String> = known.keys().cloned().chain(added).collect();
+                names.sort();
+                names
+            };
             StageKind::ALL.iter().map(names).collect()
         });
         // `ALL` has the kinds in the order of the enum.

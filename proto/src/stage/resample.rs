@@ -6,13 +6,20 @@ use serde::{Deserialize, Serialize};
 use super::sample::check_count;
 use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 
-/// Which images stand for samples.
+/// Which images of a dataset are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     #[default]
     Train,
     HeldOut,
+}
+
+impl Part {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    pub(super) fn is_train(&self) -> bool {
+        *self == Self::Train
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -74,6 +74,7 @@ impl Fixture {
                 inputs,
                 axes,
                 tasks: 0,
+                shards: 1,
             });
         }
         for coordinates in combinations(&plan.axes) {

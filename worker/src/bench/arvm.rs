@@ -35,6 +35,7 @@ pub(super) fn per_site() -> Result<Box<dyn Training>> {
         unseen: Unseen::Net,
         hidden: vec![512, 512],
         codebook: (0..CODEBOOK).collect(),
+        bit_chain: false,
     };
     let plans = arch.plans();
     let values = plans.iter().flat_map(|plan| params::initial(plan, 0));

@@ -42,6 +42,29 @@ impl Samples {
         Ok(arrays::write(&folder.join(FILE), &header, &arrays)?)
     }
 
+    /// Adds the samples that come next.
+    ///
+    /// # Errors
+    /// When they are of another size.
+    pub(crate) fn append(&mut self, next: Self) -> Result<(), Failure> {
+        let [shape, other] = [&*self, &next].map(|samples| {
+            let of_tokens = |tokens: &Tokens| (tokens.side, tokens.bits);
+            let [_, image @ ..] = samples.images.shape();
+            (image, samples.tokens.as_ref().map(of_tokens))
+        });
+        if shape != other {
+            let why = format!("samples of {shape:?} cannot be put together with some of {other:?}");
+            return Err(Failure::config(why));
+        }
+        self.images.n += next.images.n;
+        self.images.data.extend(next.images.data);
+        if let (Some(tokens), Some(next)) = (&mut self.tokens, next.tokens) {
+            tokens.n += next.n;
+            tokens.data.extend(next.data);
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// When the file is absent or broken.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {

@@ -45,22 +45,16 @@ pub(super) fn exact_latents(samples: &Samples<'_>) -> Rows {
 /// both. ρ ≪ 1 means copying, about 1 generalising.
 pub(super) fn chance(samples: &Samples<'_>) -> Rows {
     let names = ["chance_rate", "held_out_ratio"];
-    let Some(held_out) = samples.held_out else {
+    let Some(against) = samples.against() else {
         let why = "the dataset keeps no images back";
         return Ok(names.map(|name| MetricRow::skipped(name, why)).to_vec());
     };
-    let among = held_out.n.min(samples.train.n);
-    let other = Nearest::of_all(samples.images, held_out, among);
-    let fewer;
-    let train = if among == samples.train.n {
-        &samples.nearest
-    } else {
-        fewer = Nearest::of_all(samples.images, samples.train, among);
-        &fewer
-    };
+    let among = against.among;
+    let other = &against.held_out;
+    let train = against.train.as_ref().unwrap_or(&samples.nearest);
     let distance = |all: &[Nearest]| mean(all.iter().map(|n| n.squared.sqrt()));
-    let ratio = distance(train) / distance(&other);
-    let values = [rate(&other, samples.memorised_db), ratio];
+    let ratio = distance(train) / distance(other);
+    let values = [rate(other, samples.memorised_db), ratio];
     let row = |(name, value)| {
         let mut row = MetricRow::scalar(name, "", Direction::Neutral, value).over(other.len());
         if row.note.is_none() && among < samples.train.n {

@@ -12,6 +12,7 @@ mod frechet;
 mod linear;
 mod memorisation;
 mod nearest;
+mod neighbours;
 mod overlap;
 mod prdc;
 mod psnr;
@@ -29,6 +30,7 @@ use ablate_proto::failure::Failure;
 use crate::data::images::Images;
 pub(crate) use linear::{Features, site_means};
 pub(crate) use nearest::Nearest;
+pub(crate) use neighbours::Neighbours;
 pub(crate) use samples::Samples;
 pub(crate) use subject::{Budget, Subject};
 

@@ -2,8 +2,9 @@
 
 use std::cell::OnceCell;
 
-use super::Nearest;
+use super::neighbours::{self, Against};
 use super::ssim::{self, MostSimilar};
+use super::{Nearest, Neighbours};
 use crate::data::images::Images;
 use crate::data::tokens::Tokens;
 use crate::models::autoencoder::Autoencoder;
@@ -22,11 +23,36 @@ pub(crate) struct Samples<'a> {
     pub(super) by_ssim: bool,
     /// Nearest training image of each sample.
     pub(crate) nearest: Vec<Nearest>,
+    against: OnceCell<Against>,
     similar: OnceCell<Vec<MostSimilar>>,
 }
 
 impl<'a> Samples<'a> {
+    /// With a search of their own.
+    #[cfg(test)]
     pub(crate) fn new(
+        images: &'a Images,
+        tokens: Option<&'a Tokens>,
+        train: &'a Images,
+        train_tokens: Option<&'a Tokens>,
+        held_out: Option<&'a Images>,
+        memorised_db: f64,
+    ) -> Self {
+        let found = Neighbours::find(images, train, held_out, false);
+        Self::known(
+            found,
+            images,
+            tokens,
+            train,
+            train_tokens,
+            held_out,
+            memorised_db,
+        )
+    }
+
+    /// Whose nearest images were found.
+    pub(crate) fn known(
+        found: Neighbours,
         images: &'a Images,
         tokens: Option<&'a Tokens>,
         train: &'a Images,
@@ -43,8 +69,9 @@ impl<'a> Samples<'a> {
             memorised_db,
             encoder: None,
             by_ssim: false,
-            similar: OnceCell::new(),
-            nearest: Nearest::of_all(images, train, train.n),
+            against: found.against.map_or_else(OnceCell::new, OnceCell::from),
+            similar: found.similar.map_or_else(OnceCell::new, OnceCell::from),
+            nearest: found.nearest,
         }
     }
 
@@ -61,5 +88,13 @@ impl<'a> Samples<'a> {
         let find = || ssim::most_similar(self.images, self.train);
         self.by_ssim
             .then(|| self.similar.get_or_init(find).as_slice())
+    }
+
+    /// The nearest of as many held-out and training images, if some are kept
+    /// back.
+    pub(super) fn against(&self) -> Option<&Against> {
+        let find = |held_out| neighbours::against(self.images, self.train, held_out);
+        let held_out = self.held_out?;
+        Some(self.against.get_or_init(|| find(held_out)))
     }
 }

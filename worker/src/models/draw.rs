@@ -7,6 +7,13 @@ pub(crate) fn sharpened(logits: &[f32], temperature: f64) -> Vec<(u32, f64)> {
     (0..).zip(logits.iter().map(weight)).collect()
 }
 
+/// ln p of one place of the logits' softmax.
+pub(crate) fn log_softmax(logits: &[f32], place: usize) -> f64 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|x| f64::from(x - top).exp()).sum();
+    f64::from(logits[place] - top) - sum.ln()
+}
+
 /// The id at `unit` ∈ [0, 1) of the cumulated weights.
 pub(crate) fn pick(weights: &[(u32, f64)], unit: f64) -> u32 {
     let total: f64 = weights.iter().map(|(_, w)| w).sum();

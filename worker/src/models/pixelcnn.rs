@@ -7,15 +7,17 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
+use super::autoencoder::CHUNK;
 use super::draw;
 use super::file::Family;
-use crate::data::tokens::signs;
+use crate::data::tokens::{Tokens, signs};
 use crate::nn::build::Build;
 use crate::nn::device::device;
 use crate::nn::layer::{Act, Kind, Layer, Rows};
 use crate::nn::loss::cross_entropy;
 use crate::nn::masked::{Mask, MaskedConv, masked_conv};
 use crate::nn::rng::Stream;
+use crate::runner::pulse;
 
 const KERNEL: usize = 7;
 const LATER: usize = 7;
@@ -104,6 +106,30 @@ impl PixelCnn {
             }
         }
         Ok(tokens)
+    }
+
+    /// ln p of each token of these grids, `[n, sites]`.
+    ///
+    /// # Errors
+    /// None is expected of grids of the architecture.
+    pub(crate) fn log_probabilities(&self, tokens: &Tokens) -> Result<Vec<f64>> {
+        let mut all = Vec::with_capacity(tokens.data.len());
+        let bits: Vec<f32> = tokens.unpack().data;
+        let size = tokens.sites() * tokens.bits;
+        let grids = bits.chunks(CHUNK * size);
+        for (bits, tokens_of) in grids.zip(tokens.data.chunks(CHUNK * tokens.sites())) {
+            let rows = Rows {
+                data: Tensor::from_slice(bits, (tokens_of.len(), tokens.bits), &device())?,
+                n: tokens_of.len() / tokens.sites(),
+                h: tokens.side,
+                w: tokens.side,
+            };
+            let logits: Vec<Vec<f32>> = self.logits(&rows)?.data.to_vec2()?;
+            let pairs = logits.iter().zip(tokens_of);
+            all.extend(pairs.map(|(logits, token)| draw::log_softmax(logits, *token as usize)));
+            pulse::beat();
+        }
+        Ok(all)
     }
 
     /// The mean cross-entropy of the tokens themselves, in nats a token.

@@ -94,6 +94,12 @@ impl Context {
         self.job.inputs.get(role).map(PathBuf::as_path)
     }
 
+    /// Folders of the parents in the roles `ROLE.0`, `ROLE.1`, …, in order.
+    pub(crate) fn numbered_inputs(&self, role: &str) -> Vec<&Path> {
+        let roles = (0..).map(|number| format!("{role}.{number}"));
+        roles.map_while(|role| self.optional_input(&role)).collect()
+    }
+
     pub(crate) fn job(&self) -> &Job {
         &self.job
     }

@@ -11,7 +11,7 @@ use crate::data::images::Images;
 use crate::data::picture::{self, Sheet};
 use crate::data::samples::Samples;
 use crate::data::tokens::Tokens;
-use crate::metrics::{self, Budget, Subject};
+use crate::metrics::{self, Budget, Neighbours, Subject};
 use crate::models::autoencoder::{Autoencoder, CHUNK};
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
@@ -21,12 +21,7 @@ const COLUMNS: usize = 12;
 
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Evaluate);
-    let mut dataset = dataset::read(context.input("data")?)?;
-    if let Some(folder) = context.optional_input("held_out") {
-        let held_out = dataset::read(folder)?.train;
-        check_size("held-out images", &held_out, &dataset.train)?;
-        dataset.held_out = Some(held_out);
-    }
+    let dataset = compared(context)?;
     let mut rows = Vec::new();
     let expected = beats(context, &spec, &dataset);
     if context.optional_input("model").is_some() {
@@ -42,6 +37,17 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     }
     context.progress(expected, expected, Vec::new())?;
     Ok(rows)
+}
+
+/// The images that samples are compared with.
+pub(super) fn compared(context: &Context) -> Result<Dataset, Failure> {
+    let mut dataset = dataset::read(context.input("data")?)?;
+    if let Some(folder) = context.optional_input("held_out") {
+        let held_out = dataset::read(folder)?.train;
+        check_size("held-out images", &held_out, &dataset.train)?;
+        dataset.held_out = Some(held_out);
+    }
+    Ok(dataset)
 }
 
 /// About how many pieces the work has.
@@ -103,7 +109,8 @@ fn samples(
     if let Some(encoder) = &encoder {
         encoder.arch.check_images(&dataset.train)?;
     }
-    let samples = metrics::Samples::new(
+    let samples = metrics::Samples::known(
+        neighbours(context, spec, &images, dataset)?,
         &images,
         tokens.as_ref(),
         &dataset.train,
@@ -140,7 +147,28 @@ fn samples(
     Ok(rows)
 }
 
-fn check_size(what: &str, images: &Images, train: &Images) -> Result<(), Failure> {
+/// What the tasks of shards found, or what is found now.
+fn neighbours(
+    context: &Context,
+    spec: &EvaluateSpec,
+    images: &Images,
+    dataset: &Dataset,
+) -> Result<Neighbours, Failure> {
+    let by_ssim = spec.nearest == Nearness::Ssim;
+    let held_out = dataset.held_out.as_ref();
+    let shards = context.numbered_inputs("neighbours");
+    let Some(found) = Neighbours::read(&shards)? else {
+        return Ok(Neighbours::find(images, &dataset.train, held_out, by_ssim));
+    };
+    if !found.is_of(images.n, dataset.train.n, held_out.is_some(), by_ssim) {
+        let n = images.n;
+        let why = format!("what the shards found is not the nearest images of these {n} samples");
+        return Err(Failure::data(why));
+    }
+    Ok(found)
+}
+
+pub(super) fn check_size(what: &str, images: &Images, train: &Images) -> Result<(), Failure> {
     if images.shape()[1..] != train.shape()[1..] {
         let (a, b) = (images.shape(), train.shape());
         let why = format!("{what} of shape {a:?} cannot be compared with images of {b:?}");

@@ -93,9 +93,10 @@ fn drawn(
         total,
     };
     let mut all: Option<Images> = None;
-    for first in (0..spec.count).step_by(CHUNK) {
-        let chunk = first..spec.count.min(first + CHUNK);
-        let streams = chunk.map(|i| stream(seed, "generate", i as u64));
+    for done in (0..spec.count).step_by(CHUNK) {
+        let chunk = done..spec.count.min(done + CHUNK);
+        let of = |i| stream(seed, "generate", (spec.first + i) as u64);
+        let streams = chunk.map(of);
         let images = draw(&mut steps, &mut streams.collect::<Vec<_>>())?;
         match &mut all {
             None => all = Some(images),

@@ -11,7 +11,10 @@ mod diffusion;
 mod encode;
 mod evaluate;
 mod gan;
+mod gather;
 mod generate;
+mod likelihood;
+mod neighbours;
 mod noop;
 mod pixelcnn;
 mod reconstruction;
@@ -47,6 +50,9 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Evaluate => evaluate::run,
         StageKind::Command => command::run,
         StageKind::Noop => noop::run,
+        StageKind::Gather => gather::run,
+        StageKind::Neighbours => neighbours::run,
+        StageKind::Likelihood => likelihood::run,
     }
 }
 

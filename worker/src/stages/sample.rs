@@ -1,6 +1,7 @@
 //! `sample`: draws token grids from a prior and decodes them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 
 use ablate_proto::artifact::{Direction, MetricRow};
@@ -11,7 +12,7 @@ use super::spec;
 use crate::data::samples::Samples;
 use crate::data::tokens::Tokens;
 use crate::models::arvm::Arvm;
-use crate::models::arvm::sampler::{self, Sampler};
+use crate::models::arvm::sampler::Sampler;
 use crate::models::autoencoder::{Autoencoder, CHUNK};
 use crate::models::family;
 use crate::models::file::{Family as _, Model};
@@ -32,29 +33,39 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let images = decoder
         .images(&tokens.unpack())
         .or_bug("decoding samples")?;
-    let distinct = tokens.grids().collect::<BTreeSet<_>>().len() as f64;
+    rows.push(distinct(&tokens));
     let tokens = Some(tokens);
     Samples { images, tokens }.write(context.out())?;
     let total = spec.count as u64;
     context.progress(total, total, Vec::new())?;
-    rows.push(
-        MetricRow::scalar("distinct_grids", "", Direction::Neutral, distinct).over(spec.count),
-    );
     Ok(rows)
 }
 
-/// Calls `draw` with the first image of a chunk and how many it has. Chunks
-/// start at fixed indices: products of matrices may differ in their last bits
-/// with the number of rows.
+pub(super) fn distinct(tokens: &Tokens) -> MetricRow {
+    let distinct = tokens.grids().collect::<BTreeSet<_>>().len() as f64;
+    MetricRow::scalar("distinct_grids", "", Direction::Neutral, distinct).over(tokens.n)
+}
+
+/// Of contexts, the share that no training image has.
+pub(super) fn unseen(unseen: u64, contexts: usize) -> MetricRow {
+    let rate = unseen as f64 / contexts as f64;
+    MetricRow::scalar("unseen_context_rate", "", Direction::Neutral, rate).over(contexts)
+}
+
+/// Calls `draw` with the indices of each chunk of images. Chunks start at
+/// fixed indices: products of matrices may differ in their last bits with the
+/// number of rows.
 fn in_chunks(
     context: &mut Context,
-    count: usize,
-    mut draw: impl FnMut(&Context, usize, usize) -> Result<(), Failure>,
+    spec: &SampleSpec,
+    mut draw: impl FnMut(&Context, Range<u64>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    for first in (0..count).step_by(CHUNK) {
-        context.check_stop(first as u64)?;
-        draw(context, first, CHUNK.min(count - first))?;
-        context.progress(first as u64, count as u64, Vec::new())?;
+    let (first, count) = (spec.first as u64, spec.count as u64);
+    for done in (0..count).step_by(CHUNK) {
+        context.check_stop(done)?;
+        let end = count.min(done + CHUNK as u64);
+        draw(context, first + done..first + end)?;
+        context.progress(done, count, Vec::new())?;
     }
     Ok(())
 }
@@ -82,21 +93,19 @@ fn of_arvm(
     let arch = &prior.arch;
     check(decoder, arch.side, arch.bits)?;
     let sampler = Sampler::new(&prior, spec.temperature);
-    let (mut ids, mut unseen) = (Vec::new(), 0);
-    in_chunks(context, spec.count, |context, first, n| {
-        let drawn = sampler.draw(context.seed(), first as u64, n)?;
-        ids.extend(drawn.ids);
+    let (mut data, mut unseen) = (Vec::new(), 0);
+    in_chunks(context, spec, |context, images| {
+        let drawn = sampler.draw(context.seed(), images)?;
+        data.extend(drawn.tokens);
         unseen += drawn.unseen;
         Ok(())
     })?;
-    let rate = unseen as f64 / ids.len() as f64;
-    let unseen = MetricRow::scalar("unseen_context_rate", "", Direction::Neutral, rate);
-    let unseen = unseen.over(ids.len());
+    let unseen = self::unseen(unseen, data.len());
     let tokens = Tokens {
         n: spec.count,
         side: arch.side,
         bits: arch.bits,
-        data: sampler::tokens(arch, &ids),
+        data,
     };
     Ok((tokens, vec![unseen]))
 }
@@ -110,9 +119,9 @@ fn of_pixelcnn(
     let Model { arch, net, .. } = Model::<PixelCnn>::read(folder)?;
     check(decoder, arch.side, arch.bits)?;
     let mut data = Vec::new();
-    in_chunks(context, spec.count, |context, first, n| {
-        let of = |i| stream(context.seed(), "sample", i as u64);
-        let mut streams: Vec<_> = (first..first + n).map(of).collect();
+    in_chunks(context, spec, |context, images| {
+        let of = |i| stream(context.seed(), "sample", i);
+        let mut streams: Vec<_> = images.map(of).collect();
         let drawn = net.draw(arch, spec.temperature, &mut streams);
         data.extend(drawn.or_bug("drawing from a PixelCNN")?);
         Ok(())

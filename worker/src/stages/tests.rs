@@ -11,8 +11,8 @@ use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::AttemptId;
 use ablate_proto::stage::{
-    ArvmSpec, AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, EvaluateSpec, SampleSpec,
-    StageSpec,
+    ArvmSpec, AutoencoderSpec, DatasetSpec, DecoderSpec, EncodeSpec, EvaluateSpec, Head,
+    SampleSpec, StageSpec,
 };
 use ablate_proto::task::Task;
 
@@ -21,8 +21,10 @@ use crate::runner::protocol::{FromRunner, Job};
 
 mod bad_files;
 mod chain;
+mod likelihood;
 mod models;
 mod parity;
+mod shards;
 
 /// A folder in which stages leave their artefacts by name.
 struct Bench {
@@ -191,7 +193,7 @@ fn the_same_job_twice_leaves_the_same_bytes() {
         let ae = bench.run("ae", small_autoencoder(), &[("data", "data")]);
         let inputs = [("data", "data"), ("encoder", "ae")];
         let decoder = bench.run("decoder", small_decoder(), &inputs);
-        bench.run("codes", EncodeSpec {}, &inputs);
+        bench.run("codes", EncodeSpec::default(), &inputs);
         let arvm = bench.run("arvm", small_arvm(), &[("codes", "codes")]);
         let inputs = [("prior", "arvm"), ("decoder", "decoder")];
         let count = 40;
@@ -229,7 +231,7 @@ fn prepared() -> Bench {
     bench.run("data", small_data(), &[]);
     bench.run("ae", small_autoencoder(), &[("data", "data")]);
     let of_model = [("data", "data"), ("encoder", "ae")];
-    bench.run("codes", EncodeSpec {}, &of_model);
+    bench.run("codes", EncodeSpec::default(), &of_model);
     bench
 }
 
@@ -244,6 +246,14 @@ fn trainings() -> Vec<(StageSpec, &'static [(&'static str, &'static str)])> {
             &[("data", "data"), ("encoder", "ae")],
         ),
         (small_arvm().into(), of_codes),
+        (
+            ArvmSpec {
+                head: Head::Bits,
+                ..small_arvm()
+            }
+            .into(),
+            of_codes,
+        ),
         (models::pixelcnn().into(), of_codes),
         (models::vae().into(), of_data),
         (models::gan().into(), of_data),

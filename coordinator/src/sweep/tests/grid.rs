@@ -190,3 +190,25 @@ fn a_plan_survives_json() {
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
 }
+
+/// A profile that runs fewer values expects nothing of the others.
+#[test]
+fn what_speaks_of_values_that_were_taken_away_is_not_expected() {
+    let text = format!(
+        "{BASE}[axes]\ngamma = [3, 5]\n[profiles.few.axes]\ngamma = [3, 7]\n\
+         [[expect]]\nname = \"x\"\nstage = \"prior\"\nmetric = \"kl\"\nbelow = 1\n\
+         where = {{ gamma = 5 }}\n\
+         [[expect]]\nname = \"y\"\nstage = \"prior\"\nmetric = \"kl\"\nbelow = 1\n\
+         where = {{ gamma = [3, 5] }}\n"
+    );
+    let names = |options| {
+        let plan = try_plan(&text, &options).unwrap();
+        let names = plan.expectations.into_iter().map(|e| e.name);
+        names.collect::<String>()
+    };
+    assert_eq!(names(Options::default()), "xy");
+    assert_eq!(names(profile("few")), "y");
+    assert_eq!(names(set(&["gamma=3"])), "y");
+    let never = text.replace("gamma = 5 }", "gamma = 9 }");
+    assert!(refused_with(&never, &profile("few")).contains("has no value 9"));
+}

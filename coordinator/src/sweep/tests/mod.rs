@@ -2,6 +2,7 @@ mod errors;
 mod fuzz;
 mod grid;
 mod limits;
+mod shards;
 mod shipped;
 mod written;
 

@@ -31,6 +31,13 @@ fn rows_are_written_as_serde_writes_them() {
 }
 
 #[test]
+fn stages_in_shards_are_written_too() {
+    let more = "[stages.samples]\nkind = \"sample\"\ninputs = { decoder = \"ae\" }\nshards = 4\n\
+                [axes]\ngamma = [5, 3]\n";
+    same(&format!("{BASE}{more}"), &Options::default());
+}
+
+#[test]
 fn strings_tables_and_lists_are_values_too() {
     let text = "name = \"c\"\n[stages.a]\nkind = \"command\"\nrun = [\"x\"]\n\
                 [stages.a.params]\nz = 1\nwords = \"\"\n[stages.b]\nkind = \"command\"\nrun = [\"y\"]\n\

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::net;
 use super::table::Table;
 use super::window::Windows;
+use crate::data::tokens::Tokens;
 use crate::models::family;
 use crate::nn::layer::{Layer, Plan};
 use crate::nn::params::{self, Named};
@@ -36,6 +37,9 @@ pub(crate) struct Arch {
     pub(crate) hidden: Vec<usize>,
     /// Sorted distinct tokens; an id is a place in it.
     pub(crate) codebook: Vec<u32>,
+    /// Whether the head is the chain of a token's bits, not the codebook.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) bit_chain: bool,
 }
 
 impl Arch {
@@ -72,14 +76,35 @@ impl Arch {
         self.tie == Tie::PerSite
     }
 
-    /// Inputs of the network: S·(NoD + 1), and the sites if they matter.
+    /// Inputs of the network: S·(NoD + 1), the sites if they matter, and 2·NoD
+    /// for the bits of a token so far.
     pub(crate) fn features(&self) -> usize {
         let sites = if self.per_site() {
             self.side * self.side
         } else {
             0
         };
-        self.windows().slots() * (self.bits + 1) + sites
+        let chain = if self.bit_chain { 2 * self.bits } else { 0 };
+        self.windows().slots() * (self.bits + 1) + sites + chain
+    }
+
+    /// Outputs of the network: K, or both values of a bit.
+    pub(crate) fn outputs(&self) -> usize {
+        if self.bit_chain {
+            2
+        } else {
+            self.codebook.len()
+        }
+    }
+
+    /// Ids of tokens; that of a token which no training image has is K.
+    pub(crate) fn ids(&self, tokens: &[u32]) -> Vec<i32> {
+        let book = &self.codebook;
+        let place = |token: &u32| book.binary_search(token).unwrap_or(book.len());
+        let places = tokens.iter().map(place);
+        places
+            .map(|id| i32::try_from(id).unwrap_or(i32::MAX))
+            .collect()
     }
 
     /// Layers to train; none when the table is the prior.
@@ -123,6 +148,21 @@ impl Arvm {
             table,
             named,
         })
+    }
+
+    /// Contexts in these grids that no training image has.
+    pub(crate) fn unseen(&self, tokens: &Tokens) -> u64 {
+        let windows = self.arch.windows();
+        let ids = self.arch.ids(&tokens.data);
+        let of_grid = |grid: &[i32]| {
+            let sites = 0..grid.len();
+            let unseen = |site: &usize| {
+                let context = windows.context(grid, *site);
+                self.table.get(*site, &context).is_none()
+            };
+            sites.filter(unseen).count() as u64
+        };
+        ids.chunks_exact(tokens.sites().max(1)).map(of_grid).sum()
     }
 
     /// # Errors

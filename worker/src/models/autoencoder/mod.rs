@@ -25,7 +25,7 @@ use crate::runner::failure::OrFail as _;
 use crate::runner::pulse;
 
 /// Images that go through a network at a time, outside of training.
-pub(crate) const CHUNK: usize = 128;
+pub(crate) const CHUNK: usize = ablate_proto::stage::shard::CHUNK;
 
 pub(crate) const FAMILY: &str = "autoencoder";
 

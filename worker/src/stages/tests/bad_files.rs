@@ -129,7 +129,7 @@ fn bench() -> Bench {
     bench.run("ae", small_autoencoder(), &[("data", "data")]);
     bench.run(
         "codes",
-        EncodeSpec {},
+        EncodeSpec::default(),
         &[("data", "data"), ("encoder", "ae")],
     );
     bench.run("arvm", small_arvm(), &[("codes", "codes")]);
@@ -196,7 +196,7 @@ fn a_model_of_another_family_or_architecture() {
         let good = header.arch.clone();
         header.arch[field] = value;
         arrays::write(&path, &header, &all).unwrap();
-        let failure = fails(&bench, EncodeSpec {}, &inputs);
+        let failure = fails(&bench, EncodeSpec::default(), &inputs);
         assert_eq!(failure.class, FailureClass::Data, "{field}: {failure}");
         assert!(failure.cause.contains(word), "{failure}");
         header.arch = good;

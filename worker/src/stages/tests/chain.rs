@@ -98,7 +98,7 @@ fn the_trends_of_the_paper_hold() {
     assert!(strictly_falling(&clean), "{clean:?}");
 
     // E6: wider windows memorise.
-    timed(&bench, "codes", EncodeSpec {}, &on_encoder);
+    timed(&bench, "codes", EncodeSpec::default(), &on_encoder);
     let mut rates = vec![];
     for prior in [
         ablate_proto::stage::Prior::Net,

@@ -4,6 +4,7 @@ use ablate_proto::stage::{Tie, Window};
 use proptest::prelude::*;
 
 use super::*;
+use crate::data::tokens::Tokens;
 
 fn arch(side: usize, gamma: usize, prior: Prior, unseen: Unseen, tie: Tie) -> Arch {
     Arch {
@@ -16,6 +17,7 @@ fn arch(side: usize, gamma: usize, prior: Prior, unseen: Unseen, tie: Tie) -> Ar
         unseen,
         hidden: vec![6],
         codebook: vec![0, 1, 3],
+        bit_chain: false,
     }
 }
 
@@ -46,31 +48,40 @@ proptest! {
         grids in proptest::collection::vec(proptest::collection::vec(0..3i32, 9), 1..20),
         extra in 0usize..2,
         shared: bool,
+        bit_chain: bool,
     ) {
         let tie = if shared { Tie::Shared } else { Tie::PerSite };
         let arch = arch(3, 5 + 2 * extra, Prior::Table, Unseen::Net, tie);
+        let arch = Arch { bit_chain, ..arch };
         let model = prior(arch, &grids);
-        let drawn = Sampler::new(&model, 1.0).draw(4, 0, 40).unwrap();
-        let known: BTreeSet<&[i32]> = grids.iter().map(Vec::as_slice).collect();
-        prop_assert!(drawn.ids.chunks_exact(9).all(|grid| known.contains(grid)));
+        let drawn = Sampler::new(&model, 1.0).draw(4, 0..40).unwrap();
+        let known: BTreeSet<Vec<i32>> = grids.into_iter().collect();
+        let ids = model.arch.ids(&drawn.tokens);
+        prop_assert!(ids.chunks_exact(9).all(|grid| known.contains(grid)));
         prop_assert_eq!(drawn.unseen, 0);
     }
 }
 
+/// Priors of every kind with every head.
+fn every_head(unseen: Unseen) -> impl Iterator<Item = Arvm> {
+    let kinds = [Prior::Table, Prior::Net].into_iter();
+    let heads = kinds.flat_map(|kind| [false, true].map(|bit_chain| (kind, bit_chain)));
+    heads.map(move |(kind, bit_chain)| {
+        let arch = arch(3, 3, kind, unseen, Tie::PerSite);
+        prior(Arch { bit_chain, ..arch }, &some_grids())
+    })
+}
+
 #[test]
 fn images_do_not_depend_on_the_shard_that_draws_them() {
-    for kind in [Prior::Table, Prior::Net] {
-        let model = prior(
-            arch(3, 3, kind, Unseen::Backoff, Tie::PerSite),
-            &some_grids(),
-        );
+    for model in every_head(Unseen::Backoff) {
         let sampler = Sampler::new(&model, 0.8);
-        let whole = sampler.draw(9, 0, 10).unwrap();
-        let part = sampler.draw(9, 6, 4).unwrap();
-        assert_eq!(whole.ids[6 * 9..], part.ids);
+        let whole = sampler.draw(9, 0..10).unwrap();
+        let part = sampler.draw(9, 6..10).unwrap();
+        assert_eq!(whole.tokens[6 * 9..], part.tokens);
         assert_ne!(
-            whole.ids,
-            sampler.draw(8, 0, 10).unwrap().ids,
+            whole.tokens,
+            sampler.draw(8, 0..10).unwrap().tokens,
             "another seed"
         );
     }
@@ -78,13 +89,45 @@ fn images_do_not_depend_on_the_shard_that_draws_them() {
 
 #[test]
 fn every_policy_answers_for_unseen_contexts() {
-    for kind in [Prior::Table, Prior::Net] {
-        for unseen in [Unseen::Net, Unseen::Backoff, Unseen::Uniform] {
-            let model = prior(arch(3, 3, kind, unseen, Tie::PerSite), &some_grids());
-            let drawn = Sampler::new(&model, 3.0).draw(2, 0, 50).unwrap();
-            assert!(drawn.ids.iter().all(|id| (0..3).contains(id)));
-            assert!(drawn.unseen > 0, "{kind:?} {unseen:?}");
+    for unseen in [Unseen::Net, Unseen::Backoff, Unseen::Uniform] {
+        for model in every_head(unseen) {
+            let drawn = Sampler::new(&model, 3.0).draw(2, 0..50).unwrap();
+            let Arch {
+                prior, bit_chain, ..
+            } = &model.arch;
+            assert!(drawn.unseen > 0, "{prior:?} {unseen:?} {bit_chain}");
+            let known = model.arch.ids(&drawn.tokens);
+            let known = known.iter().all(|id| (0..3).contains(id));
+            // A codebook has no other token; bits make the fourth as well.
+            let new = *bit_chain && (*prior == Prior::Net || unseen == Unseen::Uniform);
+            assert_eq!(known, !new, "{prior:?} {unseen:?} {bit_chain}");
+            let tokens = Tokens {
+                n: 50,
+                side: 3,
+                bits: 2,
+                data: drawn.tokens,
+            };
+            assert_eq!(model.unseen(&tokens), drawn.unseen);
         }
+    }
+}
+
+/// Both heads draw from one distribution: shares of many tokens at a site.
+#[test]
+fn bits_have_the_shares_that_the_codebook_has() {
+    let arch = arch(3, 3, Prior::Table, Unseen::Net, Tie::PerSite);
+    let share = |bit_chain| {
+        let arch = Arch {
+            bit_chain,
+            ..arch.clone()
+        };
+        let model = prior(arch, &some_grids());
+        let drawn = Sampler::new(&model, 1.0).draw(5, 0..4000).unwrap();
+        let first = drawn.tokens.iter().step_by(9);
+        [0, 1, 3].map(|token| first.clone().filter(|t| **t == token).count() as f64 / 4000.0)
+    };
+    for (codebook, bits) in share(false).into_iter().zip(share(true)) {
+        assert!((codebook - bits).abs() < 0.04, "{codebook} {bits}");
     }
 }
 
