@@ -50,6 +50,7 @@ mod read;
 mod size;
 mod stages;
 mod summary;
+mod weights;
 mod written;
 
 use ablate_proto::id::SweepId;
@@ -71,6 +72,7 @@ pub use figure::{FIGURE_KINDS, FigureKind};
 pub use hint::Hint;
 pub use problem::Problem;
 pub use summary::{PlanSummary, StageSummary, summary};
+pub use weights::{Weights, named as named_weights};
 
 /// Largest sweep file, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -109,6 +111,9 @@ pub struct Options {
     /// Imported data sets that are known, by name. Stages that take others
     /// are planned without a digest; [`named`] tells.
     pub datasets: Datasets,
+    /// Imported weights that are known: the digests of their names. Stages
+    /// that take others are planned without; [`named_weights`] tells.
+    pub weights: Weights,
 }
 
 /// Plans a sweep.

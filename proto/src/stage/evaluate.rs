@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{is_digest, is_name};
+
 use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 
 /// By what the training image beside a sample is chosen.
@@ -25,6 +27,30 @@ pub enum Shown {
     Nearest,
 }
 
+/// Which program images are resized like, on their way into Inception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum FidMode {
+    /// Bilinear, of pixels that are squares.
+    #[default]
+    PytorchFid,
+    /// Bilinear, of pixels that are points, as in TensorFlow 1.
+    TorchFidelity,
+    /// Bicubic, with antialiasing.
+    CleanFid,
+}
+
+impl FidMode {
+    /// The program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::PytorchFid => "pytorch-fid",
+            Self::TorchFidelity => "torch-fidelity",
+            Self::CleanFid => "clean-fid",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSpec {
@@ -41,6 +67,15 @@ pub struct EvaluateSpec {
     /// Images in the sample grid.
     pub grid: usize,
     pub shown: Shown,
+    /// Name of imported weights of Inception, for FID, IS and rFID; empty:
+    /// they are not measured.
+    pub inception: String,
+    /// Of those weights. The planner finds it by the name; where the store
+    /// has none of that name, the metrics are skipped.
+    pub inception_digest: String,
+    pub fid_mode: FidMode,
+    /// Compute the FID of unequal numbers of images, too.
+    pub fid_unequal: bool,
 }
 
 impl Default for EvaluateSpec {
@@ -53,6 +88,10 @@ impl Default for EvaluateSpec {
             noise_draws: 16,
             grid: 24,
             shown: Shown::First,
+            inception: String::new(),
+            inception_digest: String::new(),
+            fid_mode: FidMode::PytorchFid,
+            fid_unequal: false,
         }
     }
 }
@@ -61,7 +100,7 @@ impl Spec for EvaluateSpec {
     const INFO: KindInfo = KindInfo {
         name: "evaluate",
         summary: "measure a model, or samples, against the data",
-        recipe: 2,
+        recipe: 3,
         seeded: true,
         inputs: &[
             InputInfo::required("data", &[StageKind::Dataset]),
@@ -92,6 +131,20 @@ impl Spec for EvaluateSpec {
                 format!("is {value}, but 1 to {max} is possible")
             })?;
         }
-        Ok(())
+        let (name, digest) = (self.inception.as_str(), self.inception_digest.as_str());
+        InvalidField::check(name.is_empty() || is_name(name), "inception", || {
+            "is not a name that weights can have".to_owned()
+        })?;
+        let fits = digest.is_empty() || is_digest(digest) && !name.is_empty();
+        InvalidField::check(fits, "inception_digest", || {
+            "must be 64 hexadecimal digits, as `ablate weights list` shows them, beside a name in \
+             `inception`"
+                .to_owned()
+        })
+    }
+
+    fn data_digest(&self) -> Option<&str> {
+        let digest = self.inception_digest.as_str();
+        (!digest.is_empty()).then_some(digest)
     }
 }

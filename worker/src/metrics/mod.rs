@@ -9,10 +9,14 @@ mod codes;
 mod distance;
 mod distribution;
 mod frechet;
+mod inception;
+mod inception_score;
 mod linear;
 mod memorisation;
 mod nearest;
 mod overlap;
+#[cfg(test)]
+mod parity;
 mod prdc;
 mod psnr;
 mod random_features;
@@ -27,6 +31,7 @@ use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 
 use crate::data::images::Images;
+pub(crate) use inception::Scores;
 pub(crate) use linear::{Features, site_means};
 pub(crate) use nearest::Nearest;
 pub(crate) use samples::Samples;
@@ -79,6 +84,10 @@ const MODEL: &[ModelMetric] = &[
         curve: false,
     },
     ModelMetric {
+        measure: inception::of_reconstructions,
+        curve: false,
+    },
+    ModelMetric {
         measure: psnr::decoder_ceiling,
         curve: false,
     },
@@ -97,6 +106,7 @@ const SAMPLES: &[fn(&Samples<'_>) -> Rows] = &[
     threshold::curves,
     similarity::nearest,
     distribution::distances,
+    inception::of_samples,
 ];
 
 /// Everything that can be said of a model.

@@ -2,8 +2,8 @@
 
 use std::cell::OnceCell;
 
-use super::Nearest;
 use super::ssim::{self, MostSimilar};
+use super::{Nearest, Scores};
 use crate::data::images::Images;
 use crate::data::tokens::Tokens;
 use crate::models::autoencoder::Autoencoder;
@@ -20,6 +20,8 @@ pub(crate) struct Samples<'a> {
     pub(super) encoder: Option<&'a Autoencoder>,
     /// Whether the most similar images are sought by SSIM too.
     pub(super) by_ssim: bool,
+    /// What FID and IS are computed with, if they are wanted.
+    pub(super) scores: Option<&'a Scores>,
     /// Nearest training image of each sample.
     pub(crate) nearest: Vec<Nearest>,
     similar: OnceCell<Vec<MostSimilar>>,
@@ -43,6 +45,7 @@ impl<'a> Samples<'a> {
             memorised_db,
             encoder: None,
             by_ssim: false,
+            scores: None,
             similar: OnceCell::new(),
             nearest: Nearest::of_all(images, train, train.n),
         }
@@ -54,6 +57,10 @@ impl<'a> Samples<'a> {
 
     pub(crate) fn with_ssim(self, by_ssim: bool) -> Self {
         Self { by_ssim, ..self }
+    }
+
+    pub(crate) fn with_scores(self, scores: Option<&'a Scores>) -> Self {
+        Self { scores, ..self }
     }
 
     /// The most similar training image of each sample, if they are sought.

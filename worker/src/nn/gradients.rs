@@ -21,7 +21,7 @@ use super::masked::{Mask, masked_conv};
 use super::mode::Mode;
 use super::params::Named;
 use super::per_image::add_per_image;
-use super::pool::{Pool, pool};
+use super::pool::{Pool, Square, pool};
 use super::rng::stream;
 use super::upsample::{double, nearest};
 
@@ -190,7 +190,7 @@ fn resizing_agrees_with_pytorch() {
         ("maxpool3s2", Pool::Maximum, 3, 2),
     ] {
         check(name, |x| {
-            images(&pool(kind, &rows(&x[0])?, kernel, stride)?)
+            images(&pool(kind, &rows(&x[0])?, square(kernel, stride, 0))?)
         });
     }
 }
@@ -272,10 +272,16 @@ const CASES: &[Case] = &[
     }),
     case("upsampling", SMOOTH, |_| Box::new(|x| Ok(double(x)?.data))),
     case("average pooling", SMOOTH, |_| {
-        Box::new(|x| Ok(pool(Pool::Average, x, 3, 2)?.data))
+        Box::new(|x| Ok(pool(Pool::Average, x, square(3, 2, 0))?.data))
     }),
     case("maximum pooling", KINKED, |_| {
-        Box::new(|x| Ok(pool(Pool::Maximum, x, 3, 2)?.data))
+        Box::new(|x| Ok(pool(Pool::Maximum, x, square(3, 2, 0))?.data))
+    }),
+    case("average pooling, padded", SMOOTH, |_| {
+        Box::new(|x| Ok(pool(Pool::Average, x, square(3, 1, 1))?.data))
+    }),
+    case("maximum pooling, padded", KINKED, |_| {
+        Box::new(|x| Ok(pool(Pool::Maximum, x, square(3, 2, 1))?.data))
     }),
     case("per image", SMOOTH, |build| {
         let each = build.parameter("a", &[24, 24], Init::Normal).unwrap();
@@ -308,6 +314,14 @@ const CASES: &[Case] = &[
         })
     }),
 ];
+
+fn square(kernel: usize, stride: usize, padding: usize) -> Square {
+    Square {
+        kernel,
+        stride,
+        padding,
+    }
+}
 
 /// The same values in a tensor of its own, which an op may overwrite.
 fn fresh(x: &Rows) -> Result<Rows> {
@@ -505,7 +519,7 @@ fn what_does_not_fit_is_refused() {
     let norm = group_norm(&mut build, "c", 2, 12, After::Nothing).unwrap();
     assert!(norm.forward(&x).is_err());
     assert!(attend(&x.data, 64, 5).is_err());
-    assert!(pool(Pool::Average, &x, 9, 1).is_err());
+    assert!(pool(Pool::Average, &x, square(9, 1, 0)).is_err());
     assert!(add_per_image(&x, &normals("each", &[23, 24])).is_err());
     assert!(mse(&x.data, &normals("other", &[3])).is_err());
     assert!(cross_entropy(&x.data, vec![0; 3].into()).is_err());
