@@ -34,6 +34,8 @@ use crate::data::images::Images;
 pub(crate) use inception::Scores;
 pub(crate) use linear::{Features, site_means};
 pub(crate) use nearest::Nearest;
+#[cfg(test)]
+pub(crate) use parity::formula;
 pub(crate) use samples::Samples;
 pub(crate) use subject::{Budget, Subject};
 
