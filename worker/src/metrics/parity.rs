@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 
 use super::frechet::Gaussian;
-use super::{Features, Samples, Scores, inception, inception_score, psnr, ssim};
+use super::{Samples, Scores, inception, inception_score, psnr, ssim};
 use crate::data::images::Images;
 use crate::models::inception::{Inception, expected};
 
@@ -189,4 +189,17 @@ fn without_weights_there_is_no_number() {
         row.value.is_none() && row.note.as_deref() == Some("skipped: no weights")
     };
     assert!(rows.iter().all(skipped));
+}
+
+#[test]
+#[ignore = "measures: cargo test --release -- --ignored images_a_second --nocapture"]
+fn images_a_second() {
+    let images = formula::images(0..64, 32);
+    network()
+        .see(&images.first(16), FidMode::PytorchFid)
+        .unwrap();
+    let started = std::time::Instant::now();
+    network().see(&images, FidMode::PytorchFid).unwrap();
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!("{:.1} images/s", images.n as f64 / seconds);
 }
