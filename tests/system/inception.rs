@@ -149,7 +149,10 @@ fn scores_are_skipped_without_weights_and_computed_with_them() {
     site.submit(join, "again", &again);
     let digest = imported["digest"].as_str().unwrap();
     std::fs::remove_file(site.path().join("store/weights").join(digest)).unwrap();
-    let _worker = site.worker(join, "fresh");
+    // One with an empty cache.
+    let mut fresh = site.command(&["worker", "--join", join, "--slots", "1"]);
+    fresh.env("ABLATE__WORKER__SCRATCH", site.path().join("fresh"));
+    let _worker = site.spawn_command(fresh, "fresh.log");
     let status = site.wait_for(join, "again", |status| status["state"] == "failed");
     let text = status.to_string();
     assert!(

@@ -67,7 +67,10 @@ fn profiles_add_expectations_and_figures() {
     };
     let both = ["fd_pix", "fd_rand", "memorisation_rate"];
     assert_eq!(metrics(&mini), both);
-    assert_eq!(metrics(&paper), [&both[..], &["fid", "inception_score"]].concat());
+    assert_eq!(
+        metrics(&paper),
+        [&both[..], &["fid", "inception_score"]].concat()
+    );
     assert_eq!(paper.figures.len(), mini.figures.len() + 1);
 }
 
