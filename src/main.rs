@@ -11,6 +11,7 @@ mod difference;
 mod exit;
 mod import;
 mod lines;
+mod network;
 mod progress;
 mod report;
 mod rpc;

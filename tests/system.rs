@@ -28,6 +28,8 @@ mod gc;
 #[cfg(feature = "cuda")]
 #[path = "system/gpu.rs"]
 mod gpu;
+#[path = "system/inception.rs"]
+mod inception;
 #[path = "system/kills.rs"]
 mod kills;
 #[path = "system/packing.rs"]

@@ -49,3 +49,4 @@ pub mod sweep;
 pub mod takeover;
 pub mod tls;
 mod upload;
+pub mod weights;

@@ -15,7 +15,7 @@ use crate::core::Submission;
 use crate::datasets;
 use crate::gc::{self, Pending};
 use crate::sweep::{self, CompactPlan, SweepError};
-use crate::upload;
+use crate::{upload, weights};
 
 const LOOKS_IN_FLIGHT: usize = 32;
 
@@ -34,6 +34,8 @@ pub(crate) enum SubmitError {
     Pending(#[from] Pending),
     #[error(transparent)]
     Dataset(#[from] datasets::Error),
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
 }
 
 /// A sweep file, and what the command line adds to it.
@@ -82,15 +84,16 @@ impl Submitter {
             set,
             files: digests,
             datasets: sweep::Datasets::new(),
+            weights: sweep::Weights::new(),
         };
         let sheet = Arc::new((file, text));
         let mut plan = planned(&sheet, options.clone()).await?;
         // Few take any; they are planned again, with what those are.
-        let names = sweep::named(&plan);
-        if !names.is_empty() {
-            let datasets = datasets::find_all(&self.store, &names).await?;
+        let (names, networks) = (sweep::named(&plan), sweep::named_weights(&plan));
+        if !names.is_empty() || !networks.is_empty() {
             let options = sweep::Options {
-                datasets,
+                datasets: datasets::find_all(&self.store, &names).await?,
+                weights: weights::find_all(&self.store, &networks).await?,
                 ..options
             };
             plan = planned(&sheet, options).await?;

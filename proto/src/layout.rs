@@ -77,6 +77,21 @@ pub fn dataset_name(name: &str) -> String {
     format!("{DATA_NAMES}/{name}.json")
 }
 
+/// Weights of networks that metrics use.
+pub const WEIGHTS: &str = "weights";
+
+pub const WEIGHTS_NAMES: &str = "weights/names";
+
+/// Weights, by the blake3 of their file.
+pub fn weights(blake3: &str) -> String {
+    format!("{WEIGHTS}/{blake3}")
+}
+
+/// What a name stands for; see [`crate::weights`].
+pub fn weights_name(name: &str) -> String {
+    format!("{WEIGHTS_NAMES}/{name}.json")
+}
+
 pub fn sweep_file(sweep: &SweepId) -> String {
     format!("sweeps/{sweep}/sweep.toml")
 }

@@ -14,6 +14,7 @@ pub mod seal;
 pub mod stage;
 pub mod status;
 pub mod task;
+pub mod weights;
 pub mod wire;
 
 /// Version of the worker protocol. Peers with another number are refused.

@@ -89,5 +89,6 @@ fn name(why: Why) -> &'static str {
         Why::Probe => "left by starts that were killed",
         Why::Coordinator => "signs of life of earlier coordinators",
         Why::Dataset => "of data sets that no name and no sweep names",
+        Why::Weights => "weights that no name and no sweep names",
     }
 }

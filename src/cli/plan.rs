@@ -52,16 +52,10 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
         file: &file.name,
         text: &file.text,
     };
-    let mut plan = sweep::compact_plan(&source, &file.options()).or_exit(Exit::Usage)?;
-    let names = sweep::named(&plan);
-    let (datasets, missing) = at_hand::look(&context.settings.store.url, &names).await;
-    if !datasets.is_empty() {
-        let options = sweep::Options {
-            datasets,
-            ..file.options()
-        };
-        plan = sweep::compact_plan(&source, &options).or_exit(Exit::Usage)?;
-    }
+    let plan = sweep::compact_plan(&source, &file.options()).or_exit(Exit::Usage)?;
+    let url = &context.settings.store.url;
+    let planned = at_hand::plan(url, &source, file.options(), plan).await;
+    let (plan, missing) = planned.or_exit(Exit::Usage)?;
     // Only where one was asked for: the settings always name both.
     let before = if args.join.join.is_some() {
         let mut sweeps = client::connect(&context.settings.worker.join).await?;
@@ -98,6 +92,7 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
             add("forecast", serde_json::to_value(forecast))?;
             add("measured", serde_json::to_value(learned))?;
         }
+        let missing = [missing.datasets, missing.weights].concat();
         if !missing.is_empty() {
             add("missing", serde_json::to_value(&missing))?;
         }
@@ -105,8 +100,11 @@ pub(super) async fn plan(context: &Context, args: &PlanArgs) -> CliResult {
         return Ok(Exit::Done);
     }
     lines::line(&summary);
-    for why in &missing {
+    for why in &missing.datasets {
         lines::line(format_args!("data      {why}"));
+    }
+    for why in &missing.weights {
+        lines::line(format_args!("weights   {why}"));
     }
     if let Some(difference) = difference {
         lines::line(difference.to_string().trim_end());

@@ -70,22 +70,15 @@ async fn extension(
     if known.is_empty() || !sweep::name(&source, &file.options()).is_ok_and(is_known) {
         return Ok(None);
     }
-    let Ok(mut plan) = sweep::compact_plan(&source, &file.options()) else {
+    let Ok(plan) = sweep::compact_plan(&source, &file.options()) else {
         return Ok(None);
     };
-    let names = sweep::named(&plan);
-    if !names.is_empty() {
-        let (datasets, missing) = at_hand::look(url, &names).await;
-        let options = sweep::Options {
-            datasets,
-            ..file.options()
-        };
-        // What is not known here may be known to the coordinator.
-        match sweep::compact_plan(&source, &options) {
-            Ok(known) if missing.is_empty() => plan = known,
-            Ok(_) | Err(_) => return Ok(None),
-        }
-    }
+    // What is not known here may be known to the coordinator.
+    let planned = at_hand::plan(url, &source, file.options(), plan).await;
+    let plan = match planned {
+        Ok((plan, missing)) if missing.datasets.is_empty() && missing.weights.is_empty() => plan,
+        Ok(_) | Err(_) => return Ok(None),
+    };
     let before = difference::at_coordinator(sweeps, plan.sweep()).await?;
     Ok(Some(Difference::new(&plan, &before)))
 }

@@ -1,5 +1,7 @@
 //! `ablate weights`: what is in a file of weights; converts it, and compares
-//! it with the model of a task.
+//! it with the model of a task. Below it, the weights that a store keeps.
+
+mod kept;
 
 use std::path::PathBuf;
 
@@ -10,14 +12,18 @@ use serde_json::{Value, json};
 
 use super::table::table;
 use super::{Context, Flags, StoreArgs};
-use crate::exit::{CliError, CliResult, Exit, OrExit};
+use crate::exit::{CliError, CliResult, Exit, OrExit, fail};
 use crate::lines::{self, printable};
 use crate::{store, tasks};
 
 #[derive(Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub(super) struct WeightsArgs {
+    #[command(subcommand)]
+    kept: Option<kept::KeptCommand>,
     /// A safetensors file, or one of PyTorch (`torch.save` of a state dict)
-    file: PathBuf,
+    #[arg(required = true)]
+    file: Option<PathBuf>,
     /// Key of the state dict in a PyTorch file: `model`, `state_dict`
     #[arg(long)]
     key: Option<String>,
@@ -37,12 +43,21 @@ pub(super) struct WeightsArgs {
 
 impl WeightsArgs {
     pub(super) fn flags(&self) -> Flags {
-        self.store.flags()
+        match &self.kept {
+            Some(kept) => kept.flags(),
+            None => self.store.flags(),
+        }
     }
 }
 
 pub(super) async fn weights(context: &Context, args: &WeightsArgs) -> CliResult {
-    let mut weights = Weights::open(&args.file, args.key.as_deref()).or_exit(Exit::Usage)?;
+    if let Some(command) = &args.kept {
+        return kept::kept(context, command).await;
+    }
+    let Some(file) = &args.file else {
+        return fail(Exit::Usage, "no file of weights was given");
+    };
+    let mut weights = Weights::open(file, args.key.as_deref()).or_exit(Exit::Usage)?;
     let differences = match &args.like {
         Some(task) => Some(differences(context, task, weights.tensors()).await?),
         None => None,

@@ -161,9 +161,10 @@ pub async fn quiet(store: &Arc<dyn ObjectStore>, object: &Path) -> Result<(), Pe
 async fn listed(store: &Arc<dyn ObjectStore>) -> Result<Vec<ObjectMeta>, Pending> {
     list(store, MARKS).await.map_err(|error| match error {
         GcError::Store { doing, source } => Pending::Store { doing, source },
-        GcError::Plan { .. } | GcError::Manifest { .. } | GcError::Dataset(_) => {
-            unreachable!("marks were listed")
-        }
+        GcError::Plan { .. }
+        | GcError::Manifest { .. }
+        | GcError::Dataset(_)
+        | GcError::Weights(_) => unreachable!("marks were listed"),
     })
 }
 

@@ -12,6 +12,7 @@
 mod data;
 mod mark;
 mod reach;
+mod weights;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub enum GcError {
     Manifest { task: TaskKey, why: String },
     #[error("{0}; nothing of the data sets was removed")]
     Dataset(#[from] crate::datasets::Error),
+    #[error("{0}; nothing of the weights was removed")]
+    Weights(#[from] crate::weights::Error),
 }
 
 impl GcError {
@@ -76,6 +79,8 @@ pub enum Why {
     Coordinator,
     /// Of an imported data set that no name and no plan names.
     Dataset,
+    /// Imported weights that no name and no plan names.
+    Weights,
 }
 
 /// Objects and their bytes.
@@ -136,6 +141,7 @@ pub async fn collect(
         let now = SystemTime::now();
         let mut garbage = reach::garbage(&store, &live, now, grace).await?;
         garbage.extend(data::garbage(&store, &live, now, grace).await?);
+        garbage.extend(weights::garbage(&store, &live, now, grace).await?);
         let mut collected = begin(&live);
         for one in garbage {
             collected.add(one.why, &one.objects);
@@ -174,9 +180,11 @@ async fn remove(
     // Only now: who submits from here on sees the mark.
     let mut live = reach::live(store).await?;
     let mut collected = begin(&live);
-    // Who names a data set from here on waits until the mark is gone.
+    // Who names a data set or weights from here on waits until the mark is gone.
     let datasets = data::garbage(store, &live, mark.now(), grace).await?;
-    let mut batches = garbage.into_iter().chain(datasets).peekable();
+    let weights = weights::garbage(store, &live, mark.now(), grace).await?;
+    let imported = datasets.into_iter().chain(weights);
+    let mut batches = garbage.into_iter().chain(imported).peekable();
     while batches.peek().is_some() {
         if mark.age() > RENEW {
             mark.name(&going, &files).await?;

@@ -23,6 +23,8 @@ pub(super) struct Live {
     pub(super) files: HashSet<String>,
     /// Digests of the imported data sets that they read.
     pub(super) datasets: HashSet<String>,
+    /// Digests of the imported weights that they compute with.
+    pub(super) weights: HashSet<String>,
 }
 
 /// The part of a plan that matters here.
@@ -56,6 +58,8 @@ struct Parameters {
     files: BTreeMap<String, String>,
     /// Of a task that reads an imported data set.
     digest: String,
+    /// Of a task that computes with imported weights.
+    inception_digest: String,
 }
 
 pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> {
@@ -86,10 +90,15 @@ pub(super) async fn live(store: &Arc<dyn ObjectStore>) -> Result<Live, GcError> 
         live.sweeps += 1;
         for Planned { task } in plan.tasks {
             live.tasks.insert(task.key);
-            let Parameters { files, digest } =
-                task.spec.map(|spec| spec.parameters).unwrap_or_default();
+            let Parameters {
+                files,
+                digest,
+                inception_digest,
+            } = task.spec.map(|spec| spec.parameters).unwrap_or_default();
             live.files.extend(files.into_values());
             live.datasets.extend((!digest.is_empty()).then_some(digest));
+            let weights = (!inception_digest.is_empty()).then_some(inception_digest);
+            live.weights.extend(weights);
         }
     }
     Ok(live)

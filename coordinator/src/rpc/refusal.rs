@@ -4,18 +4,20 @@ use ablate_proto::id::SweepId;
 use ablate_proto::status::ClusterStatus;
 use tonic::Status;
 
-use crate::datasets;
 use crate::submit::SubmitError;
+use crate::{datasets, weights};
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn unsubmitted(error: SubmitError) -> Status {
     let text = error.to_string();
     match error {
         SubmitError::Sweep(_) | SubmitError::Files(_) => Status::invalid_argument(text),
-        SubmitError::Store { .. } | SubmitError::Dataset(datasets::Error::Store { .. }) => {
-            Status::unavailable(text)
+        SubmitError::Store { .. }
+        | SubmitError::Dataset(datasets::Error::Store { .. })
+        | SubmitError::Weights(weights::Error::Store { .. }) => Status::unavailable(text),
+        SubmitError::Pending(_) | SubmitError::Dataset(_) | SubmitError::Weights(_) => {
+            Status::failed_precondition(text)
         }
-        SubmitError::Pending(_) | SubmitError::Dataset(_) => Status::failed_precondition(text),
     }
 }
 

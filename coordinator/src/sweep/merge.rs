@@ -21,7 +21,7 @@ use super::labels::{self, Label};
 use super::plan::Stage;
 use super::shards::{self, Cut, Sealed};
 use super::stages::Graph;
-use super::{MAX_CELLS, MAX_TASKS, Options, datasets};
+use super::{MAX_CELLS, MAX_TASKS, Options, datasets, weights};
 
 pub(super) struct Merged {
     /// Parents before children.
@@ -234,6 +234,9 @@ impl Merger<'_> {
             datasets::settle(&mut settled, known)
                 .and_then(|()| build(&settled))
                 .and_then(|spec| datasets::check(spec, known))
+        } else if stage.kind == StageKind::Evaluate {
+            let mut settled = parameters.clone();
+            weights::settle(&mut settled, &self.options.weights).and_then(|()| build(&settled))
         } else {
             build(parameters)
         };

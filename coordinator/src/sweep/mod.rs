@@ -53,6 +53,7 @@ mod shards;
 mod size;
 mod stages;
 mod summary;
+mod weights;
 mod written;
 
 use ablate_proto::id::SweepId;
@@ -74,6 +75,7 @@ pub use figure::{FIGURE_KINDS, FigureKind};
 pub use hint::Hint;
 pub use problem::Problem;
 pub use summary::{PlanSummary, StageSummary, summary};
+pub use weights::{Weights, named as named_weights};
 
 /// Largest sweep file, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -112,6 +114,9 @@ pub struct Options {
     /// Imported data sets that are known, by name. Stages that take others
     /// are planned without a digest; [`named`] tells.
     pub datasets: Datasets,
+    /// Imported weights that are known: the digests of their names. Stages
+    /// that take others are planned without; [`named_weights`] tells.
+    pub weights: Weights,
 }
 
 /// Plans a sweep.

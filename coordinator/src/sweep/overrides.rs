@@ -5,6 +5,7 @@ use toml::de::DeTable;
 
 use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
+use super::expect;
 use super::file::{ProfileTable, columns, linked_axes};
 use super::read::{Scope, json, only};
 
@@ -16,6 +17,8 @@ const PROFILE_KEYS: &[&str] = &[
     "stages",
     "axes",
     "linked",
+    "expect",
+    "figure",
 ];
 
 /// Applies a profile.
@@ -44,6 +47,14 @@ pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Resu
                 }
             }
             "linked" => draft.set_linked(linked_axes(&entry)?),
+            "expect" => {
+                let more = expect::read(&entry, expect::EXPECT_KEYS)?;
+                draft.expectations.extend(more);
+            }
+            "figure" => {
+                let more = expect::read(&entry, expect::FIGURE_KEYS)?;
+                draft.figures.extend(more);
+            }
             other => unreachable!("{other} is not among PROFILE_KEYS"),
         }
     }

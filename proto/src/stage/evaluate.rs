@@ -1,6 +1,9 @@
 //! `evaluate`: the metrics of science.md §5, as far as the given inputs allow.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::dataset::{is_digest, is_name};
 
 use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 
@@ -25,6 +28,35 @@ pub enum Shown {
     Nearest,
 }
 
+/// Which program images are resized like, on their way into Inception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum FidMode {
+    /// Bilinear, of pixels that are squares.
+    #[default]
+    PytorchFid,
+    /// Bilinear, of pixels that are points, as in TensorFlow 1.
+    TorchFidelity,
+    /// Bicubic, with antialiasing.
+    CleanFid,
+}
+
+impl FidMode {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::PytorchFid => "pytorch-fid",
+            Self::TorchFidelity => "torch-fidelity",
+            Self::CleanFid => "clean-fid",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSpec {
@@ -41,6 +73,19 @@ pub struct EvaluateSpec {
     /// Images in the sample grid.
     pub grid: usize,
     pub shown: Shown,
+    /// Name of imported weights of Inception, for FID, IS and rFID; empty:
+    /// they are not measured.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub inception: String,
+    /// Of those weights. The planner finds it by the name; where the store
+    /// has none of that name, the metrics are skipped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub inception_digest: String,
+    #[serde(skip_serializing_if = "FidMode::is_default")]
+    pub fid_mode: FidMode,
+    /// Compute the FID of unequal numbers of images, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fid_unequal: bool,
 }
 
 impl Default for EvaluateSpec {
@@ -53,6 +98,10 @@ impl Default for EvaluateSpec {
             noise_draws: 16,
             grid: 24,
             shown: Shown::First,
+            inception: String::new(),
+            inception_digest: String::new(),
+            fid_mode: FidMode::PytorchFid,
+            fid_unequal: false,
         }
     }
 }
@@ -61,7 +110,7 @@ impl Spec for EvaluateSpec {
     const INFO: KindInfo = KindInfo {
         name: "evaluate",
         summary: "measure a model, or samples, against the data",
-        recipe: 2,
+        recipe: 3,
         seeded: true,
         inputs: &[
             InputInfo::required("data", &[StageKind::Dataset]),
@@ -76,6 +125,15 @@ impl Spec for EvaluateSpec {
         ],
         hidden: false,
     };
+
+    fn added() -> Vec<(&'static str, Value)> {
+        vec![
+            ("inception", "".into()),
+            ("inception_digest", "".into()),
+            ("fid_mode", "pytorch_fid".into()),
+            ("fid_unequal", false.into()),
+        ]
+    }
 
     fn validate(&self) -> Result<(), InvalidField> {
         let db = self.memorised_db;
@@ -92,6 +150,20 @@ impl Spec for EvaluateSpec {
                 format!("is {value}, but 1 to {max} is possible")
             })?;
         }
-        Ok(())
+        let (name, digest) = (self.inception.as_str(), self.inception_digest.as_str());
+        InvalidField::check(name.is_empty() || is_name(name), "inception", || {
+            "is not a name that weights can have".to_owned()
+        })?;
+        let fits = digest.is_empty() || is_digest(digest) && !name.is_empty();
+        InvalidField::check(fits, "inception_digest", || {
+            "must be 64 hexadecimal digits, as `ablate weights list` shows them, beside a name in \
+             `inception`"
+                .to_owned()
+        })
+    }
+
+    fn data_digest(&self) -> Option<&str> {
+        let digest = self.inception_digest.as_str();
+        (!digest.is_empty()).then_some(digest)
     }
 }

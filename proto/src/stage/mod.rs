@@ -42,7 +42,7 @@ pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, HeldOutFrom, Upsampl
 pub use decoder::DecoderSpec;
 pub use diffusion::{DiffusionNet, DiffusionSpec};
 pub use encode::EncodeSpec;
-pub use evaluate::{EvaluateSpec, Nearness, Shown};
+pub use evaluate::{EvaluateSpec, FidMode, Nearness, Shown};
 pub use gan::GanSpec;
 pub use gather::GatherSpec;
 pub use generate::GenerateSpec;

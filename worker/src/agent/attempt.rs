@@ -72,6 +72,8 @@ struct Ready {
     checkpoint: Option<Fetched>,
     /// The imported data set that a `dataset` stage draws from.
     source: Option<Source>,
+    /// The weights that an `evaluate` stage computes FID with.
+    inception: Option<Cached>,
 }
 
 enum Prepared {
@@ -130,12 +132,16 @@ async fn carry(
     let folders = ready.inputs.iter();
     let source = ready.source.as_ref();
     let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
+    let inception = ready.inception.as_ref();
+    let inception =
+        inception.map(|file| (stages::evaluate::INCEPTION.to_owned(), file.shard_file()));
     let job = Job {
         attempt,
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
             .chain(source)
+            .chain(inception)
             .collect(),
         out: if light { lent.void() } else { place.out() },
         checkpoint: ready.checkpoint.as_ref().map(|c| c.file.clone()),
@@ -227,6 +233,9 @@ async fn prepare(
             let (store, cache) = (&context.store, &context.cache);
             let fetched = source::fetch(store, cache, spec, place.source());
             ready.source = Some(fetched.await?);
+        }
+        if let StageSpec::Evaluate(spec) = &task.spec {
+            ready.inception = source::inception(&context.store, &context.cache, spec).await?;
         }
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);

@@ -1,14 +1,16 @@
-//! Imported data sets on their way to a `dataset` stage: what it needs of one
-//! comes into the cache, and is laid out in a folder of its own.
+//! What stages read that no task made, on its way to them. What a `dataset`
+//! stage needs of an imported data set comes into the cache, and is laid out
+//! in a folder of its own; weights come into the cache.
 
 use std::path::{Path, PathBuf};
 
 use ablate_proto::dataset::Meta;
 use ablate_proto::failure::Failure;
-use ablate_proto::stage::DatasetSpec;
+use ablate_proto::layout;
+use ablate_proto::stage::{DatasetSpec, EvaluateSpec};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::artifacts::{Cache, Cached, Store, dataset_meta};
+use crate::artifacts::{ArtifactError, Cache, Cached, Store, dataset_meta};
 use crate::data::packed;
 use crate::files::fs;
 
@@ -55,6 +57,32 @@ pub(super) async fn fetch(
         folder,
         _shards: shards,
     })
+}
+
+/// Brings the weights that `spec` names, if the store had them when the sweep
+/// was planned.
+pub(super) async fn inception(
+    store: &Store,
+    cache: &Cache,
+    spec: &EvaluateSpec,
+) -> Result<Option<Cached>, Failure> {
+    let digest = spec.inception_digest.as_str();
+    if digest.is_empty() {
+        return Ok(None);
+    }
+    let key = layout::weights(digest);
+    match cache.content(store, &key, digest, None).await {
+        Ok(cached) => Ok(Some(cached)),
+        Err(error @ ArtifactError::Missing(_)) => {
+            let name = &spec.inception;
+            Err(Failure::data(format!(
+                "the weights `{name}` have gone since the sweep was planned: {error}; import them \
+                 again (ablate weights import {name} FILE), or submit the sweep again to go \
+                 without"
+            )))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Brings a shard, and links it into the folder.

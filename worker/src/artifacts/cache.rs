@@ -1,6 +1,6 @@
 //! Artefacts of parents on the local disk: `cache/<task key>/manifest.json`
-//! and `cache/<task key>/files/…`; and shards of imported data sets:
-//! `cache/shard-<blake3>/files/shard.bin`.
+//! and `cache/<task key>/files/…`; and what is known by its content, shards of
+//! imported data sets and weights: `cache/shard-<blake3>/files/shard.bin`.
 //!
 //! Requests for the same artefact share one download. The total size is
 //! bounded: what was not used for longest goes first, and what a task uses
@@ -163,6 +163,22 @@ impl Cache {
         blake3: &str,
         bytes: u64,
     ) -> Result<Cached, ArtifactError> {
+        let key = layout::dataset_shard(blake3);
+        self.content(store, &key, blake3, Some(bytes)).await
+    }
+
+    /// The object at `key` with this digest, of so many bytes if they are
+    /// known, downloaded unless it is here already.
+    ///
+    /// # Errors
+    /// `Missing` or `Broken`, when the store does not hold it.
+    pub(crate) async fn content(
+        &self,
+        store: &Store,
+        key: &str,
+        blake3: &str,
+        bytes: Option<u64>,
+    ) -> Result<Cached, ArtifactError> {
         let name = format!("{SHARD}{blake3}");
         let pin = self.entry(&name);
         let home = self.root.join(name);
@@ -176,18 +192,19 @@ impl Cache {
                 return Ok(Cached { folder, _pin: pin });
             }
             tracing::warn!(
-                shard = blake3,
-                "a shard in the cache is damaged; fetching it again"
+                key,
+                "what was in the cache of it is damaged; fetching it again"
             );
             *files = None;
         }
-        // Counted before it is there, as above.
-        pin.bytes.store(bytes, Ordering::Relaxed);
+        // Counted before it is there, as above, if it is known.
+        pin.bytes.store(bytes.unwrap_or(0), Ordering::Relaxed);
         self.make_room().await;
-        let fetched = shard::fetch(store, &self.root, &home, blake3, bytes).await;
-        let fetched = fetched.inspect_err(|_| pin.bytes.store(0, Ordering::Relaxed));
+        let fetched = shard::fetch(store, &self.root, &home, (key, blake3, bytes)).await;
+        let fetched = fetched.inspect_err(|_| pin.bytes.store(0, Ordering::Relaxed))?;
+        pin.bytes.store(fetched.bytes, Ordering::Relaxed);
         *files = Some(Present {
-            files: vec![fetched?],
+            files: vec![fetched],
             checked: true,
         });
         drop(files);

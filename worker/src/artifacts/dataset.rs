@@ -1,4 +1,5 @@
-//! Imported data sets in the store: what they are, and their shards.
+//! What is in the store by its content: imported data sets and their shards,
+//! and weights.
 
 use std::path::Path;
 
@@ -29,21 +30,20 @@ pub(crate) async fn dataset_meta(
     Ok((meta, json))
 }
 
-/// Downloads a shard beside its place below `root`, then moves it there.
+/// Downloads the object of a key and digest, of so many bytes if they are
+/// known, beside its place below `root`, then moves it there.
 pub(super) async fn fetch(
     store: &Store,
     root: &Path,
     home: &Path,
-    blake3: &str,
-    bytes: u64,
+    (key, blake3, bytes): (&str, &str, Option<u64>),
 ) -> Result<FileEntry, ArtifactError> {
     let local = || ArtifactError::local(format!("filling the cache {}", root.display()));
     let part = root.join(format!(".shard-{blake3}.part"));
     super::cache::remove(&part).await?;
     let files = part.join("files");
     fs::create_dir_all(&files).await.map_err(local())?;
-    let key = layout::dataset_shard(blake3);
-    let arrived = store.download(&key, &files.join(FILE), Some(bytes)).await;
+    let arrived = store.download(key, &files.join(FILE), bytes).await;
     let arrived = match arrived {
         Ok(arrived) if arrived.blake3.to_hex().as_str() != blake3 => {
             let why = format!("its content has the blake3 {}", arrived.blake3.to_hex());
@@ -51,13 +51,16 @@ pub(super) async fn fetch(
         }
         other => other,
     };
-    if let Err(error) = arrived {
-        super::cache::remove(&part).await?;
-        return Err(error);
-    }
+    let arrived = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => {
+            super::cache::remove(&part).await?;
+            return Err(error);
+        }
+    };
     super::cache::remove(home).await?;
     fs::rename(&part, home).await.map_err(local())?;
-    Ok(entry(blake3, bytes))
+    Ok(entry(blake3, arrived.bytes))
 }
 
 /// A shard that an earlier worker left.

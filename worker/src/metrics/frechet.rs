@@ -12,9 +12,19 @@ use super::linear::{Features, eigen};
 #[derive(Debug)]
 pub(crate) struct Gaussian {
     mean: Vec<f64>,
-    covariance: Mat<f64>,
-    /// Σ^½.
-    root: Mat<f64>,
+    spread: Spread,
+}
+
+#[derive(Debug)]
+enum Spread {
+    /// Of at least as many vectors as dimensions.
+    Many {
+        covariance: Mat<f64>,
+        /// Σ^½.
+        root: Mat<f64>,
+    },
+    /// Of fewer: A of Σ = AᵀA, the vectors less their mean over √(n − 1).
+    Few(Mat<f64>),
 }
 
 impl Gaussian {
@@ -22,16 +32,18 @@ impl Gaussian {
     /// When eigenvalues cannot be found, say of values that are not finite.
     pub(crate) fn of(features: &Features) -> Result<Self, Failure> {
         let mean = features.mean();
-        let covariance = features.covariance(&mean);
-        let (values, vectors) = eigen(covariance.as_ref())?;
-        let scaled = Mat::from_fn(vectors.nrows(), vectors.ncols(), |i, j| {
-            vectors[(i, j)] * values[j].max(0.0).sqrt()
-        });
-        Ok(Self {
-            root: scaled * vectors.transpose(),
-            mean,
-            covariance,
-        })
+        let spread = if features.n < features.width {
+            Spread::Few(features.scaled(&mean))
+        } else {
+            let covariance = features.covariance(&mean);
+            let (values, vectors) = eigen(covariance.as_ref())?;
+            let scaled = Mat::from_fn(vectors.nrows(), vectors.ncols(), |i, j| {
+                vectors[(i, j)] * values[j].max(0.0).sqrt()
+            });
+            let root = scaled * vectors.transpose();
+            Spread::Many { covariance, root }
+        };
+        Ok(Self { mean, spread })
     }
 
     /// Never below zero.
@@ -41,14 +53,38 @@ impl Gaussian {
     pub(crate) fn distance(&self, other: &Self) -> Result<f64, Failure> {
         let means = self.mean.iter().zip(&other.mean);
         let apart: f64 = means.map(|(a, b)| (a - b).powi(2)).sum();
-        let product = &self.root * &other.covariance * &self.root;
+        let root = self.spread.root_of_product(&other.spread)?;
+        let spread = self.spread.trace() + other.spread.trace() - 2.0 * root;
+        Ok((apart + spread).max(0.0))
+    }
+}
+
+impl Spread {
+    fn trace(&self) -> f64 {
+        match self {
+            Self::Many { covariance, .. } => {
+                (0..covariance.nrows()).map(|i| covariance[(i, i)]).sum()
+            }
+            Self::Few(a) => a.squared_norm_l2(),
+        }
+    }
+
+    /// Tr((Σ₁Σ₂)^½). Of few vectors Σ₁ is AᵀA, and AᵀA·Σ₂ has the eigenvalues
+    /// of A·Σ₂·Aᵀ besides zeros, as many as there are vectors.
+    fn root_of_product(&self, other: &Self) -> Result<f64, Failure> {
+        let product = match (self, other) {
+            (Self::Many { root, .. }, Self::Many { covariance, .. }) => root * covariance * root,
+            (Self::Few(a), Self::Many { covariance, .. })
+            | (Self::Many { covariance, .. }, Self::Few(a)) => a * covariance * a.transpose(),
+            (Self::Few(a), Self::Few(b)) => {
+                let crossed = a * b.transpose();
+                &crossed * crossed.transpose()
+            }
+        };
         let doing = "finding eigenvalues of a product of covariances";
         let values = product.self_adjoint_eigenvalues(Side::Lower);
         let values = values.map_err(|e| Failure::bug(format!("{doing}: {e:?}")))?;
-        let root: f64 = values.iter().map(|v| v.max(0.0).sqrt()).sum();
-        let trace = |m: &Mat<f64>| (0..m.nrows()).map(|i| m[(i, i)]).sum::<f64>();
-        let spread = trace(&self.covariance) + trace(&other.covariance) - 2.0 * root;
-        Ok((apart + spread).max(0.0))
+        Ok(values.iter().map(|v| v.max(0.0).sqrt()).sum())
     }
 }
 
@@ -76,7 +112,10 @@ mod tests {
         );
         let mut expected = 0.0;
         for j in 0..4 {
-            let (mean, variance) = (a.mean[j], a.covariance[(j, j)]);
+            let Spread::Many { covariance, .. } = &a.spread else {
+                panic!("there are more vectors than dimensions");
+            };
+            let (mean, variance) = (a.mean[j], covariance[(j, j)]);
             expected += (0.5 + 2.0 * mean).powi(2) + 4.0 * variance;
         }
         let got = a.distance(&b).unwrap();
@@ -93,5 +132,28 @@ mod tests {
         let moved = Gaussian::of(&normal(5, 30, 1.0, 1.0)).unwrap();
         let got = few.distance(&moved).unwrap();
         assert!((got - 30.0).abs() < 1e-3, "{got}");
+    }
+
+    /// Both ways to the root, and the one between them.
+    #[test]
+    fn few_vectors_have_the_distance_that_their_covariances_have() {
+        let (few, many) = (normal(20, 24, 1.0, 0.0), normal(40, 24, 2.0, 0.3));
+        let as_many = |features: &Features| {
+            let mean = features.mean();
+            let covariance = features.covariance(&mean);
+            let (values, vectors) = eigen(covariance.as_ref()).unwrap();
+            let roots = |i, j| vectors[(i, j)] * f64::max(values[j], 0.0).sqrt();
+            let root = Mat::from_fn(24, 24, roots) * vectors.transpose();
+            Gaussian {
+                mean,
+                spread: Spread::Many { covariance, root },
+            }
+        };
+        let other = normal(23, 24, 1.5, 0.1);
+        for (a, b) in [(&few, &many), (&many, &few), (&few, &other)] {
+            let got = Gaussian::of(a).unwrap().distance(&Gaussian::of(b).unwrap());
+            let (got, expected) = (got.unwrap(), as_many(a).distance(&as_many(b)).unwrap());
+            assert!((got - expected).abs() < 1e-5 * expected, "{got} {expected}");
+        }
     }
 }

@@ -62,6 +62,14 @@ impl Features {
         sums.into_iter().map(|sum| sum / self.n as f64).collect()
     }
 
+    /// The rows less `mean` over √(n − 1): A of Σ = AᵀA.
+    pub(super) fn scaled(&self, mean: &[f64]) -> Mat<f64> {
+        let scale = 1.0 / ((self.n.max(2) - 1) as f64).sqrt();
+        Mat::from_fn(self.n, self.width, |i, j| {
+            scale * (f64::from(self.data[i * self.width + j]) - mean[j])
+        })
+    }
+
     /// Σ, with n − 1.
     pub(super) fn covariance(&self, mean: &[f64]) -> Mat<f64> {
         let mut sums = Mat::zeros(self.width, self.width);

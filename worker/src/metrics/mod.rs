@@ -9,11 +9,15 @@ mod codes;
 mod distance;
 mod distribution;
 mod frechet;
+mod inception;
+mod inception_score;
 mod linear;
 mod memorisation;
 mod nearest;
 mod neighbours;
 mod overlap;
+#[cfg(test)]
+mod parity;
 mod prdc;
 mod psnr;
 mod random_features;
@@ -28,9 +32,12 @@ use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 
 use crate::data::images::Images;
+pub(crate) use inception::Scores;
 pub(crate) use linear::{Features, site_means};
 pub(crate) use nearest::Nearest;
 pub(crate) use neighbours::Neighbours;
+#[cfg(test)]
+pub(crate) use parity::formula;
 pub(crate) use samples::Samples;
 pub(crate) use subject::{Budget, Subject};
 
@@ -81,6 +88,10 @@ const MODEL: &[ModelMetric] = &[
         curve: false,
     },
     ModelMetric {
+        measure: inception::of_reconstructions,
+        curve: false,
+    },
+    ModelMetric {
         measure: psnr::decoder_ceiling,
         curve: false,
     },
@@ -99,6 +110,7 @@ const SAMPLES: &[fn(&Samples<'_>) -> Rows] = &[
     threshold::curves,
     similarity::nearest,
     distribution::distances,
+    inception::of_samples,
 ];
 
 /// Everything that can be said of a model.

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use super::neighbours::{self, Against};
 use super::ssim::{self, MostSimilar};
-use super::{Nearest, Neighbours};
+use super::{Nearest, Neighbours, Scores};
 use crate::data::images::Images;
 use crate::data::tokens::Tokens;
 use crate::models::autoencoder::Autoencoder;
@@ -21,6 +21,8 @@ pub(crate) struct Samples<'a> {
     pub(super) encoder: Option<&'a Autoencoder>,
     /// Whether the most similar images are sought by SSIM too.
     pub(super) by_ssim: bool,
+    /// What FID and IS are computed with, if they are wanted.
+    pub(super) scores: Option<&'a Scores>,
     /// Nearest training image of each sample.
     pub(crate) nearest: Vec<Nearest>,
     against: OnceCell<Against>,
@@ -69,6 +71,7 @@ impl<'a> Samples<'a> {
             memorised_db,
             encoder: None,
             by_ssim: false,
+            scores: None,
             against: found.against.map_or_else(OnceCell::new, OnceCell::from),
             similar: found.similar.map_or_else(OnceCell::new, OnceCell::from),
             nearest: found.nearest,
@@ -81,6 +84,10 @@ impl<'a> Samples<'a> {
 
     pub(crate) fn with_ssim(self, by_ssim: bool) -> Self {
         Self { by_ssim, ..self }
+    }
+
+    pub(crate) fn with_scores(self, scores: Option<&'a Scores>) -> Self {
+        Self { scores, ..self }
     }
 
     /// The most similar training image of each sample, if they are sought.

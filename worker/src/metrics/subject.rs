@@ -4,6 +4,7 @@
 use ablate_proto::stage::NoiseSpec;
 use candle_core::Result;
 
+use super::Scores;
 use crate::data::images::Images;
 use crate::models::autoencoder::{Autoencoder, Latents};
 use crate::nn::noise;
@@ -38,6 +39,8 @@ pub(crate) struct Subject<'a> {
     pub(super) held_out: Option<&'a Images>,
     pub(super) seed: u64,
     pub(super) budget: Budget,
+    /// What rFID is computed with, if it is wanted.
+    pub(super) scores: Option<&'a Scores>,
     /// Means of the training images, without noise.
     pub(super) latents: Latents,
     /// d(z), d(sign z), and d(z + σε) for each draw of the noise.
@@ -89,7 +92,12 @@ impl<'a> Subject<'a> {
             seed,
             budget,
             latents,
+            scores: None,
         })
+    }
+
+    pub(crate) fn with_scores(self, scores: Option<&'a Scores>) -> Self {
+        Self { scores, ..self }
     }
 
     pub(super) fn noise(&self) -> &NoiseSpec {

@@ -11,6 +11,7 @@ pub(crate) mod draw;
 pub(crate) mod family;
 pub(crate) mod file;
 pub(crate) mod gan;
+pub(crate) mod inception;
 pub(crate) mod pixelcnn;
 pub(crate) mod unet;
 pub(crate) mod vae;

@@ -45,13 +45,6 @@ pub(crate) mod params;
 pub(crate) mod per_image;
 mod pieces;
 mod pointwise;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for the networks whose features metrics compare; none is built yet"
-    )
-)]
 pub(crate) mod pool;
 pub(crate) mod reuse;
 pub(crate) mod rng;

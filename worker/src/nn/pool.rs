@@ -1,6 +1,8 @@
-//! Average and maximum pooling without padding: `[n·h·w, c]` → `[n·h'·w', c]`,
-//! h' = ⌊(h − kernel)/stride⌋ + 1. Of equal values the first in raster order
-//! is the maximum, as in PyTorch.
+//! Average and maximum pooling: `[n·h·w, c]` → `[n·h'·w', c]`,
+//! h' = ⌊(h + 2·padding − kernel)/stride⌋ + 1. What lies outside of an image
+//! counts for nothing: averages are of the sites inside (PyTorch's
+//! `count_include_pad=False`). Of equal values the first in raster order is
+//! the maximum, as in PyTorch.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -16,16 +18,30 @@ pub(crate) enum Pool {
     Maximum,
 }
 
+/// A square that slides over an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Square {
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
 /// # Errors
-/// When the window is empty or larger than the images.
-pub(crate) fn pool(kind: Pool, x: &Rows, kernel: usize, stride: usize) -> Result<Rows> {
+/// When the window is empty, larger than the images, or nowhere but outside.
+pub(crate) fn pool(kind: Pool, x: &Rows, square: Square) -> Result<Rows> {
+    let Square {
+        kernel,
+        stride,
+        padding,
+    } = square;
     let (rows, width) = x.data.dims2()?;
-    let fits = kernel > 0 && stride > 0 && kernel <= x.h.min(x.w);
+    let fits =
+        kernel > 0 && stride > 0 && 2 * padding <= kernel && kernel <= x.h.min(x.w) + 2 * padding;
     if !fits || rows != x.n * x.h * x.w || rows * width == 0 {
         let (n, h, w) = (x.n, x.h, x.w);
         bail!("windows of {kernel} by {stride} on {rows} rows of {n} images of {h}×{w}");
     }
-    let [h, w] = [x.h, x.w].map(|side| (side - kernel) / stride + 1);
+    let [h, w] = [x.h, x.w].map(|side| (side + 2 * padding - kernel) / stride + 1);
     if composed::wanted(&x.data) {
         let unfold = Unfold {
             h: x.h,
@@ -34,7 +50,7 @@ pub(crate) fn pool(kind: Pool, x: &Rows, kernel: usize, stride: usize) -> Result
             groups: 1,
             kernel: [kernel; 2],
             stride: [stride; 2],
-            padding: [0; 2],
+            padding: [padding; 2],
             dilation: [1; 2],
             out_h: h,
             out_w: w,
@@ -47,8 +63,7 @@ pub(crate) fn pool(kind: Pool, x: &Rows, kernel: usize, stride: usize) -> Result
         images: x.n,
         from: [x.h, x.w],
         to: [h, w],
-        kernel,
-        stride,
+        square,
     };
     let data = graph::apply1(&x.data.contiguous()?, op)?;
     Ok(Rows { data, n: x.n, h, w })
@@ -59,17 +74,24 @@ struct Windows {
     images: usize,
     from: [usize; 2],
     to: [usize; 2],
-    kernel: usize,
-    stride: usize,
+    square: Square,
 }
 
 impl Windows {
     /// The sites that an output site sees, in raster order.
-    fn window(&self, site: usize) -> impl Iterator<Item = usize> {
-        let ([_, from_w], [_, to_w]) = (self.from, self.to);
-        let (top, left) = (site / to_w * self.stride, site % to_w * self.stride);
-        let kernel = self.kernel;
-        (0..kernel * kernel).map(move |at| (top + at / kernel) * from_w + left + at % kernel)
+    fn window(&self, site: usize) -> impl Iterator<Item = usize> + Clone {
+        let ([h, w], [_, to_w]) = (self.from, self.to);
+        let Square {
+            kernel,
+            stride,
+            padding,
+        } = self.square;
+        let seen = move |at: usize, side: usize| {
+            let first = (at * stride).saturating_sub(padding);
+            first..(at * stride + kernel - padding).min(side)
+        };
+        let (rows, columns) = (seen(site / to_w, h), seen(site % to_w, w));
+        rows.flat_map(move |y| columns.clone().map(move |x| y * w + x))
     }
 
     fn sites(&self) -> [usize; 2] {
@@ -78,8 +100,6 @@ impl Windows {
 
     /// One image, `[h·w, width]` → `[h'·w', width]`.
     fn forward(&self, x: &[f32], y: &mut [f32], width: usize) {
-        let share = self.share();
-        let mut best = vec![0; width];
         for (site, y) in y.chunks_exact_mut(width).enumerate() {
             match self.kind {
                 Pool::Average => {
@@ -87,13 +107,21 @@ impl Windows {
                         let x = &x[from * width..(from + 1) * width];
                         y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
                     }
+                    let share = self.share(site);
                     y.iter_mut().for_each(|y| *y *= share);
                 }
                 Pool::Maximum => {
-                    self.best(x, site, &mut best);
-                    let best = best.iter().enumerate();
-                    for (y, (channel, from)) in y.iter_mut().zip(best) {
-                        *y = x[from * width + channel];
+                    let mut window = self.window(site);
+                    if let Some(from) = window.next() {
+                        y.copy_from_slice(&x[from * width..(from + 1) * width]);
+                    }
+                    for from in window {
+                        let x = &x[from * width..(from + 1) * width];
+                        for (y, x) in y.iter_mut().zip(x) {
+                            if *x > *y || x.is_nan() {
+                                *y = *x;
+                            }
+                        }
                     }
                 }
             }
@@ -101,11 +129,11 @@ impl Windows {
     }
 
     fn backward(&self, x: &[f32], grad: &[f32], gx: &mut [f32], width: usize) {
-        let share = self.share();
         let mut best = vec![0; width];
         for (site, grad) in grad.chunks_exact(width).enumerate() {
             match self.kind {
                 Pool::Average => {
+                    let share = self.share(site);
                     for from in self.window(site) {
                         let gx = gx[from * width..(from + 1) * width].iter_mut();
                         gx.zip(grad).for_each(|(gx, g)| *gx += share * g);
@@ -136,8 +164,8 @@ impl Windows {
         }
     }
 
-    fn share(&self) -> f32 {
-        1.0 / (self.kernel * self.kernel) as f32
+    fn share(&self, site: usize) -> f32 {
+        1.0 / self.window(site).count() as f32
     }
 }
 

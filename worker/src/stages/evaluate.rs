@@ -11,10 +11,14 @@ use crate::data::images::Images;
 use crate::data::picture::{self, Sheet};
 use crate::data::samples::Samples;
 use crate::data::tokens::Tokens;
-use crate::metrics::{self, Budget, Neighbours, Subject};
+use crate::metrics::{self, Budget, Neighbours, Scores, Subject};
 use crate::models::autoencoder::{Autoencoder, CHUNK};
+use crate::models::inception::{self, Inception};
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
+
+/// The file of Inception's weights, among the inputs of a job: not a parent's.
+pub(crate) const INCEPTION: &str = "weights of inception";
 
 /// Cells in one row of a picture.
 const COLUMNS: usize = 12;
@@ -24,12 +28,16 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let dataset = compared(context)?;
     let mut rows = Vec::new();
     let expected = beats(context, &spec, &dataset);
+    let scores = scores(context, &spec)?;
+    let scores = scores.as_ref();
     if context.optional_input("model").is_some() {
-        rows.extend(context.beating(expected, |context| model(context, &spec, &dataset))?);
+        rows.extend(context.beating(expected, |context| model(context, &spec, &dataset, scores))?);
     }
     context.check_stop(0)?;
     if context.optional_input("samples").is_some() {
-        rows.extend(context.beating(expected, |context| samples(context, &spec, &dataset))?);
+        rows.extend(context.beating(expected, |context| {
+            samples(context, &spec, &dataset, scores)
+        })?);
     }
     if rows.is_empty() {
         let why = "evaluate needs an input `model` or `samples`: there is nothing to measure";
@@ -50,6 +58,19 @@ pub(super) fn compared(context: &Context) -> Result<Dataset, Failure> {
     Ok(dataset)
 }
 
+/// What FID and its kin are computed with, where a sweep names weights.
+fn scores(context: &Context, spec: &EvaluateSpec) -> Result<Option<Scores>, Failure> {
+    if spec.inception.is_empty() {
+        return Ok(None);
+    }
+    let file = context.optional_input(INCEPTION);
+    if file.is_none() && !spec.inception_digest.is_empty() {
+        return Err(Failure::bug("the weights of Inception were not brought"));
+    }
+    let network = file.map(Inception::read).transpose()?;
+    Ok(Some(Scores::new(network, spec.fid_mode, spec.fid_unequal)))
+}
+
 /// About how many pieces the work has.
 fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
     let chunks = (dataset.train.n / CHUNK + 1) as u64;
@@ -60,6 +81,9 @@ fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
     if context.optional_input("samples").is_some() {
         beats += 1 + chunks;
     }
+    if context.optional_input(INCEPTION).is_some() {
+        beats += 3 * (dataset.train.n / inception::BATCH + 1) as u64;
+    }
     beats
 }
 
@@ -67,6 +91,7 @@ fn model(
     context: &Context,
     spec: &EvaluateSpec,
     dataset: &Dataset,
+    scores: Option<&Scores>,
 ) -> Result<Vec<MetricRow>, Failure> {
     let model = Autoencoder::read(context.input("model")?)?;
     model.arch.check_images(&dataset.train)?;
@@ -79,6 +104,7 @@ fn model(
     let held_out = dataset.held_out.as_ref();
     let subject = Subject::new(&model, &dataset.train, held_out, context.seed(), budget)
         .or_bug("reconstructing the training images")?;
+    let subject = subject.with_scores(scores);
     let rows = metrics::of_model(&subject)?;
     // Originals, their clean and their noisy reconstructions below each other.
     let shown: Vec<usize> = (0..spec.grid.min(dataset.train.n)).collect();
@@ -99,6 +125,7 @@ fn samples(
     context: &Context,
     spec: &EvaluateSpec,
     dataset: &Dataset,
+    scores: Option<&Scores>,
 ) -> Result<Vec<MetricRow>, Failure> {
     let Samples { images, tokens } = Samples::read(context.input("samples")?)?;
     check_size("samples", &images, &dataset.train)?;
@@ -120,6 +147,7 @@ fn samples(
     );
     let samples = samples.with_encoder(encoder.as_ref());
     let samples = samples.with_ssim(spec.nearest == Nearness::Ssim);
+    let samples = samples.with_scores(scores);
     let rows = metrics::of_samples(&samples)?;
     // Pairs side by side: a sample, then its nearest training image.
     let mut shown: Vec<usize> = (0..images.n).collect();

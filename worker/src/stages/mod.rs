@@ -9,7 +9,7 @@ pub(crate) mod dataset;
 mod decoder;
 mod diffusion;
 mod encode;
-mod evaluate;
+pub(crate) mod evaluate;
 mod gan;
 mod gather;
 mod generate;

@@ -4,6 +4,7 @@
 //! Files come from elsewhere. A tensor counts only if its bytes are there, and
 //! nothing is allocated on the word of a file.
 
+mod inception;
 mod machine;
 mod model;
 mod pickle;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
+pub use inception::InceptionWeights;
 pub use model::{Differences, Misshapen, TaskModel};
 pub use write::Overwrite;
 

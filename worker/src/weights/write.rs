@@ -23,12 +23,11 @@ pub(super) fn write(
     overwrite: Overwrite,
     metadata: BTreeMap<String, String>,
     tensors: &[TensorInfo],
-    mut bytes: impl FnMut(usize) -> Result<Vec<u8>, Error>,
+    bytes: impl FnMut(usize) -> Result<Vec<u8>, Error>,
 ) -> Result<(), Error> {
     if overwrite == Overwrite::Refuse && out.exists() {
         return Err(Error::Exists(out.to_owned()));
     }
-    let header = header(metadata, tensors).map_err(|why| Error::format(out, why))?;
     let failed = || Error::io("writing", out);
     let folder = match out.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -42,10 +41,13 @@ pub(super) fn write(
         .tempfile_in(folder)
         .map_err(failed())?;
     let mut to = BufWriter::new(part.as_file());
-    begin(&mut to, &header).map_err(failed())?;
-    for (index, _) in order(tensors) {
-        to.write_all(&bytes(index)?).map_err(failed())?;
-    }
+    write_to(&mut to, metadata, tensors, bytes).map_err(|e| match e {
+        Error::Io { doing, path, error } if path.as_os_str().is_empty() => {
+            Error::io(doing, out)(error)
+        }
+        Error::Format { path, why } if path.as_os_str().is_empty() => Error::format(out, why),
+        other => other,
+    })?;
     to.flush().map_err(failed())?;
     drop(to);
     part.as_file().sync_all().map_err(failed())?;
@@ -61,6 +63,23 @@ pub(super) fn write(
     };
     let folder = File::open(folder).and_then(|folder| folder.sync_all());
     folder.map_err(failed())
+}
+
+/// Writes them one after the other; errors name no file.
+pub(super) fn write_to(
+    to: &mut impl Write,
+    metadata: BTreeMap<String, String>,
+    tensors: &[TensorInfo],
+    mut bytes: impl FnMut(usize) -> Result<Vec<u8>, Error>,
+) -> Result<(), Error> {
+    let memory = Path::new("");
+    let header = header(metadata, tensors).map_err(|why| Error::format(memory, why))?;
+    let failed = || Error::io("writing", memory);
+    begin(to, &header).map_err(failed())?;
+    for (index, _) in order(tensors) {
+        to.write_all(&bytes(index)?).map_err(failed())?;
+    }
+    Ok(())
 }
 
 /// Largest elements first, so that all are aligned; then by name.

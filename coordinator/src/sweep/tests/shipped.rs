@@ -53,6 +53,27 @@ fn every_shipped_file_plans_and_is_listed() {
     }
 }
 
+/// What only a profile measures, it alone expects and shows.
+#[test]
+fn profiles_add_expectations_and_figures() {
+    let source = Source {
+        file: "e08-scores.toml",
+        text: include_str!("../../../../sweeps/e08-scores.toml"),
+    };
+    let [mini, paper] = ["mini", "paper"].map(|name| plan(&source, &profile(name)).unwrap());
+    let metrics = |plan: &Plan| {
+        let all = plan.expectations.iter();
+        all.map(|e| e.metric.clone()).collect::<Vec<_>>()
+    };
+    let both = ["fd_pix", "fd_rand", "memorisation_rate"];
+    assert_eq!(metrics(&mini), both);
+    assert_eq!(
+        metrics(&paper),
+        [&both[..], &["fid", "inception_score"]].concat()
+    );
+    assert_eq!(paper.figures.len(), mini.figures.len() + 1);
+}
+
 #[test]
 fn every_point_leads_to_its_tasks_and_parents_come_first() {
     let plan = quickstart(&profile("seeds"));

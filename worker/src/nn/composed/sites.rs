@@ -13,13 +13,33 @@ use crate::nn::unfold::Unfold;
 /// When the rows are not those of the images.
 pub(in crate::nn) fn pool(kind: Pool, unfold: Unfold, images: usize, x: &Tensor) -> Result<Tensor> {
     let taps = unfold.kernel[0] * unfold.kernel[1];
-    let shape = (images * unfold.sites(), taps, unfold.channels);
-    let values = patches::gather(unfold, images, x)?.reshape(shape)?;
-    match kind {
-        Pool::Average => values.mean(1),
-        // Products keep a NaN, which no maximum would.
-        Pool::Maximum => (&values * first_largest(&values.detach())?)?.sum(1),
-    }
+    let (sites, width) = (unfold.sites(), unfold.channels);
+    let values = patches::gather(unfold, images, x)?;
+    let values = values.reshape((images, sites, taps, width))?;
+    let inside = inside(unfold, x)?;
+    let pooled = match kind {
+        Pool::Average => values.sum(2)?.broadcast_div(&inside.sum(1)?)?,
+        Pool::Maximum => {
+            // What lies outside is less than all values.
+            let outside = ((inside - 1.0)? * f64::from(f32::MAX))?;
+            let values = values.broadcast_add(&outside)?;
+            let values = values.reshape((images * sites, taps, width))?;
+            // Products keep a NaN, which no maximum would.
+            (&values * first_largest(&values.detach())?)?.sum(1)?
+        }
+    };
+    pooled.reshape((images * sites, width))
+}
+
+/// `[sites, taps, 1]`: 1 for a tap inside of the image, else 0.
+fn inside(unfold: Unfold, like: &Tensor) -> Result<Tensor> {
+    let taps = unfold.kernel[0] * unfold.kernel[1];
+    let one = Unfold {
+        channels: 1,
+        ..unfold
+    };
+    let ones = Tensor::ones((unfold.h * unfold.w, 1), DType::F32, like.device())?;
+    patches::gather(one, 1, &ones)?.reshape((unfold.sites(), taps, 1))
 }
 
 /// 1 at the first largest value along the second axis, else 0.

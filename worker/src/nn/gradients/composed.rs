@@ -10,6 +10,7 @@ fn all_agree_with_pytorch() {
     norms_agree_with_pytorch();
     attention_agrees_with_pytorch();
     resizing_agrees_with_pytorch();
+    pools::pools_agree_with_pytorch();
     losses_agree_with_pytorch();
     embeddings_agree_with_pytorch();
 }

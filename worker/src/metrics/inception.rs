@@ -1,0 +1,169 @@
+//! FID, Inception score and rFID (science.md §5), with weights that the user
+//! brought. Without them the rows say so; no other number stands for them.
+//!
+//! | metric | of |
+//! |---|---|
+//! | `fid` | samples against the training images |
+//! | `fid_floor` | both halves of the training images: what is below it says nothing |
+//! | `inception_score`, `inception_score_std` | samples: mean and population standard deviation of ten parts |
+//! | `rfid`, `rfid_binarised` | reconstructions without noise, and from signs alone, against their originals |
+
+use std::cell::OnceCell;
+
+use ablate_proto::artifact::{Direction, MetricRow};
+use ablate_proto::failure::Failure;
+use ablate_proto::stage::FidMode;
+
+use super::frechet::Gaussian;
+use super::linear::Features;
+use super::{Rows, Samples, Subject, inception_score as score};
+use crate::data::images::Images;
+use crate::models::inception::{FEATURES, Inception};
+
+/// What the metrics of one task share.
+#[derive(Debug)]
+pub(crate) struct Scores {
+    /// None: the store had no weights of that name.
+    network: Option<Inception>,
+    mode: FidMode,
+    /// Unequal numbers of images are compared, too.
+    unequal: bool,
+    train: OnceCell<Train>,
+}
+
+/// What is kept of the training images' features.
+#[derive(Debug)]
+struct Train {
+    all: Gaussian,
+    floor: Option<f64>,
+}
+
+impl Scores {
+    pub(crate) fn new(network: Option<Inception>, mode: FidMode, unequal: bool) -> Self {
+        Self {
+            network,
+            mode,
+            unequal,
+            train: OnceCell::new(),
+        }
+    }
+
+    /// Computed when it is first asked for.
+    fn train(&self, network: &Inception, images: &Images) -> Result<&Train, Failure> {
+        if let Some(train) = self.train.get() {
+            return Ok(train);
+        }
+        let features = network.see(images, self.mode)?.features;
+        let half = features.n / 2;
+        let floor = if half < 2 {
+            None
+        } else {
+            let first = Gaussian::of(&features.slice(0, half))?;
+            Some(first.distance(&Gaussian::of(&features.slice(half, 2 * half))?)?)
+        };
+        let all = Gaussian::of(&features)?;
+        Ok(self.train.get_or_init(|| Train { all, floor }))
+    }
+
+    /// Says what a distance is of, and what to make of it.
+    fn said(&self, row: MetricRow, n: [usize; 2]) -> MetricRow {
+        let [images, train] = n;
+        let least = images.min(train);
+        let mut note = format!("resized as by {}", self.mode.program());
+        if images != train {
+            note += &format!("; {images} images against {train}");
+        }
+        if least <= FEATURES {
+            note += &format!(
+                "; {least} images, whose covariance of {FEATURES} features is rank-deficient: \
+                 higher than of many"
+            );
+        }
+        let row = row.over(least);
+        MetricRow {
+            note: Some(row.note.unwrap_or(note)),
+            ..row
+        }
+    }
+}
+
+pub(super) fn of_samples(samples: &Samples<'_>) -> Rows {
+    let Some(scores) = samples.scores else {
+        return Ok(Vec::new());
+    };
+    let Some(network) = &scores.network else {
+        return Ok(without_weights(&["fid", "inception_score"]));
+    };
+    let (images, train) = (samples.images, samples.train);
+    let mut rows = Vec::new();
+    let refused = refused(scores, images.n, train.n);
+    let seen = network.see(images, scores.mode)?;
+    match refused {
+        Some(why) => rows.push(MetricRow::skipped("fid", &why)),
+        None => {
+            let known = scores.train(network, train)?;
+            let n = [images.n, train.n];
+            rows.push(distance(scores, "fid", &seen.features, known, n)?);
+            if let Some(floor) = known.floor {
+                let half = train.n / 2;
+                let row = MetricRow::scalar("fid_floor", "", Direction::Neutral, floor);
+                rows.push(scores.said(row, [half, half]));
+            }
+        }
+    }
+    rows.extend(score::rows(&seen.logits));
+    Ok(rows)
+}
+
+pub(super) fn of_reconstructions(subject: &Subject<'_>) -> Rows {
+    let Some(scores) = subject.scores else {
+        return Ok(Vec::new());
+    };
+    let Some(network) = &scores.network else {
+        return Ok(without_weights(&["rfid"]));
+    };
+    let train = subject.train;
+    if let Some(why) = refused(scores, train.n, train.n) {
+        return Ok(vec![MetricRow::skipped("rfid", &why)]);
+    }
+    let known = scores.train(network, train)?;
+    let of = |(name, images): (&str, &Images)| {
+        let features = network.see(images, scores.mode)?.features;
+        distance(scores, name, &features, known, [train.n; 2])
+    };
+    let both = [
+        ("rfid", &subject.clean),
+        ("rfid_binarised", &subject.binarised),
+    ];
+    both.into_iter().map(of).collect()
+}
+
+fn distance(
+    scores: &Scores,
+    name: &str,
+    features: &Features,
+    train: &Train,
+    n: [usize; 2],
+) -> Result<MetricRow, Failure> {
+    let distance = Gaussian::of(features)?.distance(&train.all)?;
+    let row = MetricRow::scalar(name, "", Direction::Down, distance);
+    Ok(scores.said(row, n))
+}
+
+fn without_weights(names: &[&str]) -> Vec<MetricRow> {
+    let row = |name: &&str| MetricRow::skipped(name, "no weights");
+    names.iter().map(row).collect()
+}
+
+/// Why a distance is not computed, if it is not.
+fn refused(scores: &Scores, images: usize, train: usize) -> Option<String> {
+    if images.min(train) < 2 {
+        return Some("a covariance needs two images".to_owned());
+    }
+    (images != train && !scores.unequal).then(|| {
+        format!(
+            "{images} samples against {train} training images, and the FID depends on how many \
+             there are; make them as many, or set fid_unequal = true"
+        )
+    })
+}
