@@ -9,6 +9,7 @@ mod attempt;
 mod baggage;
 mod finder;
 mod follow;
+mod gather;
 mod held;
 mod job;
 mod lease;

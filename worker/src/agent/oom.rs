@@ -2,6 +2,12 @@
 //! before and after. A SIGKILL does not say who sent it.
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Reading the counters costs as much as a short program, so they are kept for
+/// so long.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Kills for want of memory so far; `None` where that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +26,17 @@ impl OomKills {
         Self {
             machine: count("/proc/vmstat"),
             group: files.find_map(|file| count(&file)),
+        }
+    }
+
+    /// Those of now, or up to a second ago: to be compared with those
+    /// [so far](Self::so_far) once something was killed.
+    pub(crate) fn lately() -> Self {
+        static LAST: Mutex<Option<(Instant, OomKills)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((read, kills)) if read.elapsed() < FRESH => kills,
+            _ => last.insert((Instant::now(), Self::so_far())).1,
         }
     }
 

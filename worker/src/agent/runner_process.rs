@@ -13,7 +13,6 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::log_tail::LogTail;
@@ -26,9 +25,6 @@ use crate::runner::{OUT_OF_MEMORY, PURGE_DELAY};
 const MAX_LINE: usize = 64 << 20;
 /// From closed pipes to the end of the process.
 const EXIT_TIME: Duration = Duration::from_secs(2);
-/// Kills for want of memory are counted no more often than this: it reads three
-/// files.
-const OOM_EVERY: Duration = Duration::from_secs(1);
 /// A runner loads its libraries and opens its device meanwhile.
 const START_TIME: Duration = Duration::from_secs(120);
 
@@ -58,7 +54,6 @@ pub(super) struct RunnerProcess {
     pub(super) log: LogTail,
     /// When it was last given something to do, or up to a second before.
     oom_kills: OomKills,
-    oom_counted: Instant,
     reaper: TaskTracker,
     pub(super) device: String,
     pub(super) threads: usize,
@@ -158,8 +153,7 @@ impl Launcher {
             simulated: None,
             line: Vec::new(),
             log: LogTail::default(),
-            oom_kills: OomKills::so_far(),
-            oom_counted: Instant::now(),
+            oom_kills: OomKills::lately(),
             reaper: self.reaper.clone(),
             device: String::new(),
             threads: self.threads,
@@ -182,7 +176,6 @@ impl Launcher {
             line: Vec::new(),
             log: LogTail::default(),
             oom_kills: OomKills::default(),
-            oom_counted: Instant::now(),
             reaper: self.reaper.clone(),
             device: String::new(),
             threads: self.threads,
@@ -203,9 +196,8 @@ impl RunnerProcess {
     pub(super) async fn tell(&mut self, message: &ToRunner) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        if self.child.is_some() && self.oom_counted.elapsed() >= OOM_EVERY {
-            self.oom_kills = OomKills::so_far();
-            self.oom_counted = Instant::now();
+        if self.child.is_some() {
+            self.oom_kills = OomKills::lately();
         }
         let stdin = self.stdin.as_mut();
         let stdin = stdin.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;

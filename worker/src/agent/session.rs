@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Context, Report, drive};
+use super::gather::Gather;
 use super::held::Held;
 use super::job::Stops;
 use super::line::{Connecting, Line, Step, advance, room};
@@ -25,14 +26,6 @@ use super::{AgentError, Opener};
 
 /// After the last acknowledgement, for assignments that crossed the farewell.
 const FAREWELL: Duration = Duration::from_millis(150);
-
-/// Reports that nobody waits for are sent so many at once, or after so long:
-/// each message wakes three threads, which costs more than a short task.
-const REPORTS: usize = 64;
-const GATHER: Duration = Duration::from_millis(4);
-/// Attempts behind each slot for which nobody waits for reports: there is work
-/// for longer than they are held back.
-const STOCK: usize = 16;
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -63,8 +56,7 @@ pub(super) struct Session {
     fatal: Option<AgentError>,
     beat_at: Instant,
     idle_since: Instant,
-    /// When the reports that wait are sent.
-    reports_at: Option<Instant>,
+    gather: Gather,
 }
 
 impl Session {
@@ -93,7 +85,7 @@ impl Session {
             fatal: None,
             beat_at: now,
             idle_since: now,
-            reports_at: None,
+            gather: Gather::default(),
         }
     }
 
@@ -118,7 +110,7 @@ impl Session {
                 Some(said) = self.progress.recv() => self.say(said),
                 () = sleep_until(self.beat_at), if up => self.beat(),
                 () = room(blocked) => {}
-                () = sleep_until(self.reports_at.unwrap_or(self.idle_since)), if self.reports_at.is_some() => {}
+                () = self.gather.over() => {}
                 () = shutdown.cancelled(), if self.deadline.is_none() => {
                     tracing::info!(holding = self.held.len(), "asked to go; handing back");
                     self.drain();
@@ -155,10 +147,9 @@ impl Session {
 
     /// The connection, while reports wait for room in it.
     fn blocked(&self) -> Option<mpsc::Sender<FromWorker>> {
+        let waits = self.held.reports() > 0 && !self.gather.keeps();
         match &self.line {
-            Line::Up(link) if self.held.reports() > 0 && self.reports_at.is_none() => {
-                Some(link.tx.clone())
-            }
+            Line::Up(link) if waits => Some(link.tx.clone()),
             Line::Up(_) | Line::Down(_) => None,
         }
     }
@@ -169,7 +160,7 @@ impl Session {
         Some(self.idle_since + after)
     }
 
-    async fn connected(&mut self, link: Box<Link>) -> Result<(), AgentError> {
+    async fn connected(&mut self, mut link: Box<Link>) -> Result<(), AgentError> {
         let url = &link.welcome.store;
         match &self.opened {
             Some((known, _)) if known != url => {
@@ -192,7 +183,6 @@ impl Session {
         let coordinator = link.endpoint.uri();
         tracing::info!(%coordinator, holding = self.held.len(), "session with the coordinator");
         self.beat_at = Instant::now() + link.welcome.heartbeat;
-        let mut link = link;
         let early = std::mem::take(&mut link.early);
         self.line = Line::Up(link);
         self.held.reconnected();
@@ -362,29 +352,19 @@ impl Session {
 
     fn send_reports(&mut self) {
         let Line::Up(link) = &self.line else {
-            self.reports_at = None;
+            self.gather.stop();
             return;
         };
-        if self.gathers() {
-            let now = Instant::now();
-            if *self.reports_at.get_or_insert(now + GATHER) > now {
-                return;
-            }
+        let slots = self.deadline.is_none().then_some(self.terms.hello.slots);
+        if self.gather.keep(&self.held, slots) {
+            return;
         }
-        self.reports_at = None;
         while let Ok(place) = link.tx.try_reserve() {
             match self.held.next_report() {
                 Some(report) => place.send(report),
                 None => return,
             }
         }
-    }
-
-    /// Whether reports may wait for more.
-    fn gathers(&self) -> bool {
-        let slots = self.terms.hello.slots as usize;
-        let stocked = self.held.working() >= slots * (1 + STOCK);
-        stocked && (1..REPORTS).contains(&self.held.reports()) && self.deadline.is_none()
     }
 
     /// Takes no more tasks and hands back what is held.

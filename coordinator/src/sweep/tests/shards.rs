@@ -209,7 +209,7 @@ fn paper_profiles_plan_to_known_numbers_of_tasks() {
     e06 73
     e07 51
     e08 312
-    e09 81
+    e09 69
     e10 16
     e11 15
     e12 7

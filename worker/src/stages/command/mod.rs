@@ -14,12 +14,14 @@ mod output;
 mod process;
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::stage::CommandSpec;
+use nix::libc::SIGKILL;
 
 use self::checkpoint::Keeper;
 use self::ending::Ending;
@@ -107,7 +109,7 @@ fn follow(
 ) -> Result<Ending, Failure> {
     let grace = Duration::from_secs_f64(spec.grace_seconds);
     let silence = Duration::from_secs_f64(spec.silence_seconds);
-    let kills = OomKills::so_far();
+    let kills = OomKills::lately();
     let mut ended_as = None;
     let mut kill_at: Option<Instant> = None;
     let (mut looked, mut heard) = (Instant::now(), Instant::now());
@@ -118,7 +120,7 @@ fn follow(
                 return Ok(Ending {
                     status,
                     ended_as,
-                    starved: kills.grew(OomKills::so_far()),
+                    starved: status.signal() == Some(SIGKILL) && kills.grew(OomKills::so_far()),
                     words: program.last_words(),
                 });
             }
