@@ -47,6 +47,9 @@ pub struct Provenance {
     pub resumed_from: Option<u64>,
 }
 
+/// Thresholds of metrics `…_by_db`, in dB: the vector has one entry for each.
+pub const THRESHOLDS_DB: std::ops::RangeInclusive<u32> = 20..=40;
+
 /// A file of an artefact, at `tasks/<key>/<attempt>/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {

@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::ReportError;
+use super::bootstrap::Bootstraps;
 use super::gap::{Gap, gaps};
 use super::study::{Outcome, Study};
 
@@ -62,6 +63,7 @@ pub(super) async fn load(store: &Store, sweep: &SweepId) -> Result<Study, Report
         status,
         outcomes,
         remarks,
+        bootstraps: Bootstraps::default(),
     };
     for (outcome, gap) in study.outcomes.iter_mut().zip(gaps) {
         outcome.gap = gap;

@@ -4,12 +4,14 @@
 //!
 //! `load` → [`study::Study`] → `verdict`, `figures`, `page`, `export`.
 
+mod bootstrap;
 mod export;
 mod figures;
 mod format;
 mod gap;
 mod load;
 mod page;
+mod paired;
 mod stats;
 mod study;
 #[cfg(test)]
@@ -68,8 +70,9 @@ pub(crate) async fn write(
             page::page(&study, &verdicts).into_string().into_bytes(),
         ),
         ("report.csv", export::csv::table(&study)?),
+        ("differences.csv", export::differences::table(&study)?),
         ("report.json", export::json::everything(&study, &verdicts)?),
-        ("report.tex", export::latex::headline(&study, &verdicts)),
+        ("report.tex", export::latex::tables(&study, &verdicts)),
     ];
     let failed = |path: &Path| {
         let path = path.to_owned();

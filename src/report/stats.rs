@@ -1,4 +1,4 @@
-//! The statistics of the report: means, Student's t and Wilson's intervals.
+//! The statistics of the report: means, and Wilson's intervals of rates.
 
 use serde::Serialize;
 
@@ -11,21 +11,17 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
-    /// Cut to what is possible.
-    pub(crate) fn within(self, low: f64, high: f64) -> Self {
-        Self {
-            low: self.low.max(low),
-            high: self.high.min(high),
-            ..self
-        }
+    /// Half its width.
+    pub(crate) fn half(self) -> f64 {
+        (self.high - self.low) / 2.0
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
-    /// Student's t over replicates.
-    StudentT,
+    /// Percentiles of the means of resampled replicates.
+    Bootstrap,
     /// Wilson's score interval of a rate over its samples.
     Wilson,
 }
@@ -33,39 +29,16 @@ pub(crate) enum Method {
 impl Method {
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::StudentT => "95% interval over seeds (Student’s t)",
+            Self::Bootstrap => "95% interval over seeds (bootstrap)",
             Self::Wilson => "95% interval of a rate (Wilson)",
         }
     }
 }
 
-/// Two-sided 95% quantiles of Student's t for 1 to 30 degrees of freedom.
-const T95: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-    2.052, 2.048, 2.045, 2.042,
-];
 const Z95: f64 = 1.959_964;
 
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// Of the mean; `None` with fewer than two values.
-pub(crate) fn student_t(values: &[f64]) -> Option<Interval> {
-    let freedom = values.len().checked_sub(1).filter(|f| *f > 0)?;
-    let centre = mean(values)?;
-    let variance = values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / freedom as f64;
-    let t = T95
-        .get(freedom - 1)
-        .copied()
-        .unwrap_or(Z95 + 2.4 / freedom as f64);
-    let half = t * (variance / values.len() as f64).sqrt();
-    Some(Interval {
-        low: centre - half,
-        high: centre + half,
-        method: Method::StudentT,
-    })
 }
 
 /// Of a rate over `n` samples.
@@ -98,13 +71,6 @@ pub(crate) fn is_rate(value: f64, unit: &str, n: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn student_t_of_three_values() {
-        let interval = student_t(&[1.0, 2.0, 3.0]).expect("three values");
-        assert!((interval.high - 2.0 - 4.303 / 3f64.sqrt()).abs() < 1e-9);
-        assert_eq!(student_t(&[1.0]), None);
-    }
 
     #[test]
     fn wilson_stays_within_zero_and_one_and_around_the_rate() {

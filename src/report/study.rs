@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ablate_coordinator::sweep::plan::{Plan, Stage};
 use ablate_proto::artifact::{Direction, Manifest, MetricRow};
+use ablate_proto::id::TaskKey;
 use ablate_proto::status::SweepStatus;
 use serde_json::Value;
 
+use super::bootstrap::Bootstraps;
 use super::format;
 use super::gap::Gap;
 use super::load::Images;
-use super::stats::{Interval, is_rate, mean, student_t, wilson};
+use super::stats::{Interval, is_rate, mean, wilson};
 
 #[derive(Debug)]
 pub(crate) struct Study {
@@ -21,6 +23,7 @@ pub(crate) struct Study {
     /// One a task of the plan, in its order.
     pub outcomes: Vec<Outcome>,
     pub remarks: Vec<String>,
+    pub bootstraps: Bootstraps,
 }
 
 /// What a task left in the store.
@@ -44,6 +47,8 @@ pub(crate) struct Cell {
     /// Indices of the replicates' tasks. Kinds that draw no random numbers
     /// have one task for all seeds.
     pub tasks: Vec<usize>,
+    /// The task of each seed that the sweep runs the point under.
+    pub by_seed: BTreeMap<u64, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +77,7 @@ impl Measure {
 
     /// Half the width of the interval.
     pub(crate) fn half(&self) -> Option<f64> {
-        self.interval.map(|i| (i.high - i.low) / 2.0)
+        self.interval.map(Interval::half)
     }
 
     /// The mean, with no digit that the interval makes meaningless.
@@ -128,12 +133,14 @@ impl Study {
                 cells.push(Cell {
                     coordinates,
                     tasks: Vec::new(),
+                    by_seed: BTreeMap::new(),
                 });
                 cells.len() - 1
             });
             if !cells[at].tasks.contains(task) {
                 cells[at].tasks.push(*task);
             }
+            cells[at].by_seed.insert(point.seed, *task);
         }
         let all = self.plan.axes.iter();
         let ranks: Vec<(&str, Ranks)> = all.map(|a| (&*a.name, self.ranks(&a.name))).collect();
@@ -223,11 +230,19 @@ impl Study {
     }
 
     pub(crate) fn measure_at(&self, cell: &Cell, metric: &str, step: u64) -> Measure {
-        measure(cell, |task| self.row_at(task, metric, step))
+        let row = |task| self.row_at(task, metric, step);
+        self.gather(cell, &format!("{metric} at {step}"), row, |row| row.value)
     }
 
     pub(crate) fn measure(&self, cell: &Cell, metric: &str) -> Measure {
-        measure(cell, |task| self.row(task, metric))
+        self.gather(cell, metric, |task| self.row(task, metric), |row| row.value)
+    }
+
+    /// One entry of a metric that is a vector.
+    pub(crate) fn measure_entry(&self, cell: &Cell, metric: &str, entry: usize) -> Measure {
+        let what = format!("{metric} entry {entry}");
+        let value = |row: &MetricRow| row.values.get(entry).copied();
+        self.gather(cell, &what, |task| self.row(task, metric), value)
     }
 
     /// Names of the scalar metrics of a stage in order of first appearance.
@@ -247,53 +262,62 @@ impl Study {
         names
     }
 
+    /// A metric of a cell, from a row of each of its tasks. `what` names the
+    /// quantity, for the random numbers of its interval.
+    fn gather<'a>(
+        &self,
+        cell: &Cell,
+        what: &str,
+        row: impl Fn(usize) -> Result<&'a MetricRow, String>,
+        value: impl Fn(&MetricRow) -> Option<f64>,
+    ) -> Measure {
+        let mut measure = Measure::default();
+        for &task in &cell.tasks {
+            match row(task) {
+                Err(why) => measure.missing.push((task, why)),
+                Ok(row) => {
+                    measure.unit.clone_from(&row.unit);
+                    measure.direction = row.direction;
+                    match value(row).filter(|v| v.is_finite()) {
+                        Some(value) => measure.samples.push(Sample {
+                            task,
+                            value,
+                            n: row.n,
+                        }),
+                        None => {
+                            let why = row.note.as_deref().unwrap_or("has no single value");
+                            measure.missing.push((task, why.to_owned()));
+                        }
+                    }
+                }
+            }
+        }
+        let values: Vec<f64> = measure.samples.iter().map(|s| s.value).collect();
+        measure.mean = mean(&values);
+        measure.interval = match measure.samples.as_slice() {
+            [Sample { value, n, .. }] => n
+                .filter(|n| is_rate(*value, &measure.unit, *n))
+                .and_then(|n| wilson(*value, n)),
+            samples => {
+                let keys = samples.iter().map(|s| self.key(s.task));
+                self.bootstraps.of_mean(what, keys, &values)
+            }
+        };
+        measure
+    }
+
+    pub(crate) fn key(&self, task: usize) -> TaskKey {
+        self.plan.tasks[task].task.key
+    }
+
     /// Seeds that the tasks of a plan's points run under.
     pub(crate) fn seed(&self, task: usize) -> u64 {
         self.plan.tasks[task].task.seed
     }
 }
 
-/// A metric of a cell, from a row of each of its tasks.
-fn measure<'a>(cell: &Cell, row: impl Fn(usize) -> Result<&'a MetricRow, String>) -> Measure {
-    let mut measure = Measure::default();
-    for &task in &cell.tasks {
-        match row(task) {
-            Err(why) => measure.missing.push((task, why)),
-            Ok(row) => {
-                measure.unit.clone_from(&row.unit);
-                measure.direction = row.direction;
-                match row.value.filter(|v| v.is_finite()) {
-                    Some(value) => measure.samples.push(Sample {
-                        task,
-                        value,
-                        n: row.n,
-                    }),
-                    None => {
-                        let why = row.note.as_deref().unwrap_or("has no single value");
-                        measure.missing.push((task, why.to_owned()));
-                    }
-                }
-            }
-        }
-    }
-    let values: Vec<f64> = measure.samples.iter().map(|s| s.value).collect();
-    measure.mean = mean(&values);
-    measure.interval = match measure.samples.as_slice() {
-        [Sample { value, n, .. }] => n
-            .filter(|n| is_rate(*value, &measure.unit, *n))
-            .and_then(|n| wilson(*value, n)),
-        samples => {
-            let rate = |s: &Sample| s.n.is_some_and(|n| is_rate(s.value, &measure.unit, n));
-            let rates = samples.iter().all(rate);
-            let interval = student_t(&values);
-            interval.map(|i| if rates { i.within(0.0, 1.0) } else { i })
-        }
-    };
-    measure
-}
-
 /// Whether `axis` varies, and each value of `along` goes with one value of it.
-fn follows(cells: &[Cell], axis: &str, along: &str) -> bool {
+pub(crate) fn follows(cells: &[Cell], axis: &str, along: &str) -> bool {
     let mut pairs: BTreeMap<String, &Value> = BTreeMap::new();
     let mut varies = false;
     for cell in cells {

@@ -2,8 +2,10 @@
 
 mod browser;
 mod crowded;
+mod figures;
 mod fixture;
 mod hostile;
+mod paired;
 mod png;
 mod realistic;
 
@@ -26,6 +28,7 @@ pub(super) struct Read {
     pub verdicts: Vec<Verdict>,
     pub html: String,
     pub csv: Vec<u8>,
+    pub differences: Vec<u8>,
     pub json: Value,
     pub tex: String,
 }
@@ -38,6 +41,7 @@ pub(super) async fn report(store: Arc<dyn ObjectStore>) -> Read {
         verdicts: written.verdicts,
         html: String::from_utf8(std::fs::read(&written.html).expect("html")).expect("UTF-8"),
         csv: read("report.csv"),
+        differences: read("differences.csv"),
         json: serde_json::from_slice(&read("report.json")).expect("JSON"),
         tex: String::from_utf8(read("report.tex")).expect("UTF-8"),
     }

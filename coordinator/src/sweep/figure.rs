@@ -44,6 +44,20 @@ pub const FIGURE_KINDS: &[FigureKind] = &[
         file: false,
     },
     FigureKind {
+        name: "normalised",
+        summary: "metrics against training steps, each from a run's own least to its largest value",
+        x: false,
+        metrics: true,
+        file: false,
+    },
+    FigureKind {
+        name: "thresholds",
+        summary: "metrics `…_by_db` against their threshold in dB, a line for each point",
+        x: false,
+        metrics: true,
+        file: false,
+    },
+    FigureKind {
         name: "images",
         summary: "an image that the stage left, for each of its tasks",
         x: false,
@@ -68,6 +82,26 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Figure>) -> Result<(), Fault> {
     ] {
         if let Some(why) = text.and_then(|text| bad_text(text)) {
             return refuse(key, format!("its {key} {why}"));
+        }
+    }
+    for quoted in &figure.quoted {
+        let named = [("name", &quoted.name), ("source", &quoted.source)];
+        let values = quoted
+            .values
+            .iter()
+            .flat_map(|(k, v)| [("column", k), ("value", v)]);
+        for (what, text) in named.into_iter().chain(values) {
+            if let Some(why) = bad_text(text) {
+                return refuse("quoted", format!("the {what} of a quoted row {why}"));
+            }
+        }
+        if quoted.values.is_empty() {
+            let name = super::error::Name(&quoted.name);
+            return refuse("quoted", format!("the quoted row {name} has no `values`"));
+        }
+        if quoted.name.is_empty() || quoted.source.is_empty() {
+            let why = "a quoted row needs a `name`, and a `source`: the paper and its table";
+            return refuse("quoted", why.to_owned());
         }
     }
     let Some(kind) = FIGURE_KINDS.iter().find(|kind| kind.name == figure.kind) else {

@@ -189,4 +189,19 @@ pub struct Figure {
     pub file: Option<String>,
     #[serde(default)]
     pub caption: Option<String>,
+    /// Rows of papers to show beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quoted: Vec<Quoted>,
+}
+
+/// A row of a paper's table: quoted, not measured here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quoted {
+    /// What the numbers are of.
+    pub name: String,
+    /// Paper and table.
+    pub source: String,
+    /// Column → the number as it is printed there.
+    pub values: BTreeMap<String, String>,
 }

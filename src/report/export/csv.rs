@@ -1,6 +1,7 @@
 //! `report.csv`: one row a task and metric.
 
 use csv::Writer;
+use serde_json::Value;
 
 use crate::report::ReportError;
 use crate::report::format;
@@ -23,11 +24,8 @@ pub(crate) fn table(study: &Study) -> Result<Vec<u8>, ReportError> {
             for &task in &cell.tasks {
                 let planned = &study.plan.tasks[task];
                 let mut start = vec![inert(&stage.name)];
-                start.extend(axes.iter().map(|axis| match cell.coordinates.get(*axis) {
-                    Some(serde_json::Value::Number(number)) => number.to_string(),
-                    Some(value) => inert(&format::value(value)),
-                    None => String::new(),
-                }));
+                let values = axes.iter().map(|axis| cell.coordinates.get(*axis));
+                start.extend(values.map(coordinate));
                 start.push(planned.task.seed.to_string());
                 let outcome = &study.outcomes[task];
                 let key = planned.task.key.to_string();
@@ -65,9 +63,18 @@ pub(crate) fn table(study: &Study) -> Result<Vec<u8>, ReportError> {
         .map_err(|e| ReportError::Csv(e.into_error().into()))
 }
 
+/// An axis value; numbers as they are.
+pub(super) fn coordinate(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Number(number)) => number.to_string(),
+        Some(value) => inert(&format::value(value)),
+        None => String::new(),
+    }
+}
+
 /// Text that a spreadsheet would take for a formula starts with an
 /// apostrophe, the spreadsheets' own mark for text.
-fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     let text = format::clean(text);
     match text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r']) {
         true => format!("'{text}"),

@@ -1,5 +1,6 @@
 //! `report.json`: everything the page shows, and the curves in full.
 
+use ablate_coordinator::sweep::plan::Figure;
 use ablate_proto::artifact::{Manifest, MetricRow};
 use ablate_proto::id::TaskKey;
 use ablate_proto::status::SweepState;
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use crate::report::ReportError;
 use crate::report::gap::Gap;
+use crate::report::paired::{Paired, paired};
 use crate::report::stats::Interval;
 use crate::report::study::{Coordinates, Study};
 use crate::report::verdict::Verdict;
@@ -25,6 +27,8 @@ struct Everything<'a> {
     tasks_unique: usize,
     verdicts: &'a [Verdict],
     tables: Vec<Table<'a>>,
+    /// As the sweep file asks for them, with rows quoted from papers.
+    figures: &'a [Figure],
     tasks: Vec<TaskEntry<'a>>,
     remarks: &'a [String],
     sweep_file: Option<&'a str>,
@@ -35,6 +39,8 @@ struct Everything<'a> {
 struct Table<'a> {
     stage: &'a str,
     rows: Vec<Row>,
+    /// Between neighbouring values of each axis, seed by seed.
+    differences: Vec<Paired>,
 }
 
 #[derive(Serialize)]
@@ -78,6 +84,7 @@ pub(crate) fn everything(study: &Study, verdicts: &[Verdict]) -> Result<Vec<u8>,
         stages_naive: plan.stages_naive,
         tasks_unique: plan.tasks.len(),
         verdicts,
+        figures: &plan.figures,
         tables: plan.stages.iter().map(|s| table(study, &s.name)).collect(),
         tasks: tasks
             .map(|(planned, outcome)| TaskEntry {
@@ -121,5 +128,9 @@ fn table<'a>(study: &Study, stage: &'a str) -> Table<'a> {
             });
         }
     }
-    Table { stage, rows }
+    Table {
+        stage,
+        rows,
+        differences: paired(study, stage),
+    }
 }

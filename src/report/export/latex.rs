@@ -1,12 +1,64 @@
-//! `report.tex`: the headline table, for a paper that loads `booktabs`.
+//! `report.tex`: the headline table and the paired differences of its
+//! metrics, for a paper that loads `booktabs`.
 
 use std::fmt::Write;
 
 use crate::report::format;
+use crate::report::page::cell::bounds;
+use crate::report::page::paired::between;
+use crate::report::paired::paired;
 use crate::report::study::Study;
 use crate::report::verdict::{Status, Verdict};
 
-pub(crate) fn headline(study: &Study, verdicts: &[Verdict]) -> Vec<u8> {
+pub(crate) fn tables(study: &Study, verdicts: &[Verdict]) -> Vec<u8> {
+    let mut out = headline(study, verdicts);
+    differences(study, verdicts, &mut out);
+    out.into_bytes()
+}
+
+/// Of the metrics that the headline table speaks of; `differences.csv` has
+/// all.
+fn differences(study: &Study, verdicts: &[Verdict], out: &mut String) {
+    let mut rows = String::new();
+    for stage in &study.plan.stages {
+        let wanted =
+            |metric: &str| (verdicts.iter()).any(|v| v.stage == stage.name && v.metric == metric);
+        for along in paired(study, &stage.name) {
+            for step in &along.steps {
+                for difference in step.differences.iter().filter(|d| wanted(&d.metric)) {
+                    let mut place = format!("{} {}", format::axis(&along.axis), between(step));
+                    if !step.others.is_empty() {
+                        let others = format::coordinates(&step.others);
+                        place = format!("{place} ({others})");
+                    }
+                    let interval = match (difference.interval, &difference.why) {
+                        (Some(interval), _) => bounds(interval, &difference.unit),
+                        (None, Some(why)) => why.clone(),
+                        (None, None) => "—".to_owned(),
+                    };
+                    let cells = [
+                        format::metric_in(&difference.metric, &difference.unit),
+                        place,
+                        difference.shown(),
+                        interval,
+                    ];
+                    let cells = cells.map(|text| escape(&text)).join(" & ");
+                    let _ = writeln!(rows, "{{}}{cells} & {} \\\\", difference.pairs);
+                }
+            }
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("\n% Means of the differences within each seed, with bootstrap 95% intervals.\n");
+    out.push_str("\\begin{tabular}{llllr}\n\\toprule\n");
+    out.push_str("Metric & Step & Difference & 95\\% interval & Pairs \\\\\n\\midrule\n");
+    out.push_str(&rows);
+    out.push_str("\\bottomrule\n\\end{tabular}\n");
+}
+
+fn headline(study: &Study, verdicts: &[Verdict]) -> String {
     let mut out = String::new();
     let sweep = study.plan.sweep.as_str();
     let _ = writeln!(
@@ -27,7 +79,7 @@ pub(crate) fn headline(study: &Study, verdicts: &[Verdict]) -> Vec<u8> {
         let _ = writeln!(out, "{{}}{} & {status} \\\\", cells.join(" & "));
     }
     out.push_str("\\bottomrule\n\\end{tabular}\n");
-    out.into_bytes()
+    out
 }
 
 /// Text that LaTeX prints and never runs.
@@ -42,7 +94,7 @@ fn escape(text: &str) -> String {
             }
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
-            '<' | '>' | '|' | '±' | '×' | '−' | '→' | 'σ' | 'γ' | 'κ' | 'λ' => {
+            '<' | '>' | '|' | '±' | '×' | '−' | '→' | 'σ' | 'γ' | 'κ' | 'λ' | 'Δ' => {
                 let math = match c {
                     '±' => "\\pm",
                     '×' => "\\times",
@@ -52,6 +104,7 @@ fn escape(text: &str) -> String {
                     'γ' => "\\gamma",
                     'κ' => "\\kappa",
                     'λ' => "\\lambda",
+                    'Δ' => "\\Delta",
                     '|' => "\\vert",
                     '<' => "<",
                     _ => ">",

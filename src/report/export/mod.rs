@@ -1,5 +1,6 @@
 //! The report's numbers for other programs.
 
 pub(super) mod csv;
+pub(super) mod differences;
 pub(super) mod json;
 pub(super) mod latex;

@@ -176,5 +176,9 @@ pub(super) fn methods(panels: &[Panel]) -> Option<String> {
             words.push(interval.method.words());
         }
     }
+    whiskers(&words)
+}
+
+pub(super) fn whiskers(words: &[&str]) -> Option<String> {
     (!words.is_empty()).then(|| format!("Whiskers: {}.", words.join("; ")))
 }

@@ -6,10 +6,13 @@ pub(crate) mod chart;
 mod curve;
 mod images;
 mod marks;
+mod normalised;
 pub(crate) mod palette;
 mod panels;
+mod quoted;
 mod ridges;
 mod scale;
+mod thresholds;
 mod training;
 
 use ablate_coordinator::sweep::plan::Figure;
@@ -24,7 +27,14 @@ struct Kind {
     draw: fn(&Study, &Figure) -> Result<Drawn, String>,
 }
 
-const KINDS: &[Kind] = &[curve::KIND, training::KIND, bars::KIND, images::KIND];
+const KINDS: &[Kind] = &[
+    curve::KIND,
+    training::KIND,
+    normalised::KIND,
+    thresholds::KIND,
+    bars::KIND,
+    images::KIND,
+];
 
 /// What a kind makes of a figure; the frame around it is drawn here.
 #[derive(Default)]
@@ -95,5 +105,6 @@ fn frame(drawn: &Drawn, figure: &Figure) -> Markup {
                 (values)
             }
         }
+        (quoted::table(figure))
     }
 }

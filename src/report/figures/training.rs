@@ -109,7 +109,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     })
 }
 
-fn why(study: &Study, task: usize) -> String {
+pub(super) fn why(study: &Study, task: usize) -> String {
     let outcome = &study.outcomes[task];
     match (&outcome.gap, outcome.remarks.first()) {
         (Some(gap), _) => format!("{}: {}", gap.class, gap.cause),
@@ -118,7 +118,11 @@ fn why(study: &Study, task: usize) -> String {
     }
 }
 
-fn rows<'a>(study: &'a Study, task: usize, name: &'a str) -> impl Iterator<Item = &'a MetricRow> {
+pub(super) fn rows<'a>(
+    study: &'a Study,
+    task: usize,
+    name: &'a str,
+) -> impl Iterator<Item = &'a MetricRow> {
     let curves = study.outcomes[task].curves.iter();
     curves.filter(move |row| row.name == name && row.step.is_some())
 }

@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use crate::report::bootstrap::FEWEST;
 use crate::report::format;
 use crate::report::stats::{Interval, Method};
 use crate::report::study::{Measure, Study};
@@ -47,21 +48,29 @@ pub(crate) fn task_link(study: &Study, task: usize) -> Markup {
 
 /// A measurement as text: mean and interval.
 pub(crate) fn text(measure: &Measure) -> String {
-    match (measure.mean, measure.interval) {
-        (Some(mean), Some(i)) if i.method == Method::StudentT => {
-            format::spread(mean, measure.half().unwrap_or(0.0), &measure.unit)
-        }
-        (Some(_), Some(i)) => format!("{} {}", measure.shown(), bounds(i, &measure.unit)),
-        (_, None) | (None, _) => measure.shown(),
+    match measure.interval {
+        Some(i) => format!("{} {}", measure.shown(), bounds(i, &measure.unit)),
+        None => measure.shown(),
     }
 }
 
-fn bounds(interval: Interval, unit: &str) -> String {
+pub(crate) fn bounds(interval: Interval, unit: &str) -> String {
+    let half = interval.half();
     let bound = |v: f64| match interval.method {
         Method::Wilson => format!("{v:.3}"),
-        Method::StudentT => format::number(v, unit),
+        Method::Bootstrap => format::known_within(v, half, unit),
     };
-    format!("[{}, {}]", bound(interval.low), bound(interval.high))
+    match half > 0.0 {
+        true => format!("[{}, {}]", bound(interval.low), bound(interval.high)),
+        // A width of zero would claim that the mean is known.
+        false => "all equal".to_owned(),
+    }
+}
+
+/// Why several values have no interval.
+pub(crate) fn too_few(values: usize) -> Option<String> {
+    let several = (2..FEWEST).contains(&values);
+    several.then(|| format!("{values} seeds: no interval"))
 }
 
 /// A measurement with its links. `intervals`: whether there is room for them.
@@ -89,13 +98,13 @@ pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Mar
         let bounds = bounds(interval, &measure.unit);
         title = format!("{title}; {} {bounds}", interval.method.words());
     }
-    let (main, aside) = match measure.interval {
-        Some(i) if i.method == Method::StudentT && intervals => (text(measure), None),
-        Some(i) if intervals => (measure.shown(), Some(bounds(i, &measure.unit))),
-        _ => (measure.shown(), None),
+    let aside = match measure.interval {
+        Some(interval) => Some(bounds(interval, &measure.unit)),
+        None => too_few(samples.len()),
     };
+    let aside = aside.filter(|_| intervals);
     html! {
-        a.num href=(task_href(study, first.task)) title=(title) { (main) }
+        a.num href=(task_href(study, first.task)) title=(title) { (measure.shown()) }
         @if let Some(aside) = aside { span.interval { (aside) } }
         @if samples.len() > 1 && intervals {
             span.seeds {

@@ -4,6 +4,7 @@
 pub(super) mod cell;
 mod coverage;
 mod headline;
+pub(super) mod paired;
 mod provenance;
 pub(super) mod tables;
 
@@ -69,7 +70,7 @@ pub(super) fn page(study: &Study, verdicts: &[Verdict]) -> Markup {
                 footer {
                     "Made by ablate " (env!("CARGO_PKG_VERSION"))
                     " from the sweep’s object store. Beside this page: "
-                    code { "report.csv" } ", " code { "report.json" } ", " code { "report.tex" } "."
+                    code { "report.csv" } ", " code { "differences.csv" } ", " code { "report.json" } ", " code { "report.tex" } "."
                 }
             }
         }

@@ -4,7 +4,10 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::cell::{ROWS, measured};
+use super::paired;
+use crate::report::bootstrap::{FEWEST, RESAMPLES};
 use crate::report::format;
+use crate::report::paired::paired as differences;
 use crate::report::study::{Cell, Measure, Study};
 
 pub(super) fn all(study: &Study) -> Markup {
@@ -23,16 +26,24 @@ pub(super) fn all(study: &Study) -> Markup {
                 small { (format::clean(&stage.kind)) ", " (format::counted(cells.len(), "point")) }
             }
             (measures(study, &cells, &metrics))
+            @for along in differences(study, &stage.name) {
+                (paired::table(&along))
+            }
         });
     }
     html! {
         section id="measurements" {
             h2 { "Measurements" }
             p.lead {
-                "Every number leads to the task it comes from. Where there are several seeds, "
-                "means stand with half the width of their 95% interval (Student’s t), and the "
-                "seeds beside them lead to each one’s task. Rates of one seed stand with "
-                "Wilson’s 95% interval. A dash says why on hovering, and leads to its task."
+                "Every number leads to the task it comes from. Where there are " (FEWEST)
+                " seeds or more, means stand with their bootstrap 95% interval (percentiles of "
+                (format::count(RESAMPLES)) " resampled means), and the seeds beside them lead to "
+                "each one’s task; two seeds have no interval. With few seeds it is too narrow: of "
+                "normal values it holds the mean in 76, 84 and 90 of 100 cases with 3, 5 and 10 "
+                "seeds. Rates of one seed stand with Wilson’s "
+                "95% interval. Differences are paired: the mean over seeds of what a step along an axis "
+                "changes within a seed, which takes out what the seeds have in common. "
+                "A dash says why on hovering, and leads to its task."
             }
             @for table in &tables { (table) }
             @if !silent.is_empty() {

@@ -2,7 +2,7 @@
 //! `cargo test -p ablate look_at -- --ignored`, with the folder in
 //! `ABLATE_REPORT_OUT`.
 
-use ablate_proto::artifact::{Direction, MetricRow};
+use ablate_proto::artifact::{Direction, MetricRow, THRESHOLDS_DB};
 use ablate_proto::failure::FailureClass;
 use ablate_proto::stage::StageKind;
 use serde_json::json;
@@ -21,6 +21,12 @@ fn noise(seed: u64) -> f64 {
     x ^= x >> 29;
     x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (x >> 40) as f64 / f64::from(1 << 23) - 1.0
+}
+
+/// Shares that fall around a threshold.
+fn by_db(name: &str, middle: f64) -> MetricRow {
+    let share = |db: u32| (512.0 / (1.0 + ((f64::from(db) - middle) / 1.6).exp())).round() / 512.0;
+    MetricRow::vector(name, "", THRESHOLDS_DB.map(share).collect()).over(512)
 }
 
 fn training(seed: u64) -> Vec<u8> {
@@ -108,6 +114,11 @@ async fn look_at_a_realistic_report() {
         "caption": "Fresh decoders on one frozen encoder. Learned decoders lie far below the optimal decoder d* and the bound of Theorem 3.3."}))
     .figure(json!({"kind": "bars", "title": "Memorisation by observation window", "stage": "memory", "x": "gamma",
         "metrics": ["memorised_rate", "exact_rate"], "caption": "Share of 512 samples within 30 dB of a training image, and share whose token grid equals a training grid."}))
+    .figure(json!({"kind": "thresholds", "title": "Memorisation at every threshold", "stage": "memory",
+        "metrics": ["memorisation_by_db", "chance_by_db"], "caption": "Chance: held-out images in place of samples."}))
+    .figure(json!({"kind": "normalised", "title": "Distances and error, each between its own extremes", "stage": "blae",
+        "metrics": ["distance_mean", "distance_min", "mse_sum"], "caption": "As Fig. 3.",
+        "quoted": [{"name": "CIFAR-10, triangular", "source": "Table 6", "values": {"distance_mean": "28.01 / 1018.79", "distance_min": "25.78 / 806.93", "mse_sum": "6.97 / 296.37"}}]}))
     .figure(json!({"kind": "images", "title": "Samples beside their nearest training images", "stage": "memory",
         "file": "nearest.png", "caption": "Odd rows: samples. Even rows: the nearest training image of each."}))
     .figure(json!({"kind": "curve", "title": "Inception distance", "stage": "memory", "x": "gamma", "metrics": ["fid"]}));
@@ -197,6 +208,11 @@ async fn look_at_a_realistic_report() {
             up("coverage", "", hits / 560.0),
             up("rho", "", 1.0 - hits / 600.0),
             MetricRow::skipped("fid", "no weights"),
+            by_db(
+                "memorisation_by_db",
+                24.0 + gamma as f64 * 1.8 + 0.4 * noise(seed),
+            ),
+            by_db("chance_by_db", 23.0 + 0.3 * noise(seed)),
         ];
         fixture
             .done(

@@ -1,12 +1,10 @@
 //! What the threshold of memorisation decides (science.md §7, X3): rates at
 //! every threshold, and the threshold that held-out images set.
 
-use ablate_proto::artifact::{Direction, MetricRow};
+use ablate_proto::artifact::{Direction, MetricRow, THRESHOLDS_DB};
 
 use super::{Nearest, Rows, Samples};
 
-/// Thresholds of the curves, in dB.
-const THRESHOLDS: std::ops::RangeInclusive<u32> = 20..=40;
 /// The share of held-out images that a calibrated threshold calls copies.
 const FALSE_ALARMS: f64 = 0.01;
 
@@ -47,7 +45,7 @@ fn by_threshold(name: &str, nearest: &[Nearest]) -> MetricRow {
         let above = nearest.iter().filter(|near| near.psnr > f64::from(db));
         above.count() as f64 / n as f64
     };
-    MetricRow::vector(name, "", THRESHOLDS.map(share).collect()).over(n)
+    MetricRow::vector(name, "", THRESHOLDS_DB.map(share).collect()).over(n)
 }
 
 #[cfg(test)]
