@@ -37,8 +37,8 @@ pub(crate) fn give_back_at_once() {
 
 /// Whether a process that passes messages on gets memory by the page, not by
 /// two megabytes, which would be cleared whole for the little that is used of
-/// them: half of its memory, and a fifth of a coordinator's time. Children
-/// inherit it; runners, for whose tensors large pages are faster, take it back.
+/// them: a quarter of an idle coordinator's memory, and a tenth of its time while
+/// it is busy. Children inherit it; runners compute as before, and take it back.
 pub(crate) fn small_pages(small: bool) {
     // A kernel without large pages has nothing to forbid.
     let _ = nix::sys::prctl::set_thp_disable(small);

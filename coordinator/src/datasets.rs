@@ -4,17 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ablate_proto::dataset::{self, DATASET_VERSION, MAX_META_BYTES, Meta, Named, Split};
+use ablate_proto::dataset::{
+    self, DATASET_VERSION, MAX_META_BYTES, MAX_NAMED_BYTES, Meta, Named, Split,
+};
 use ablate_proto::layout;
-use bytes::Bytes;
-use futures::TryStreamExt;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 
+use crate::named::{self, Unread};
 use crate::sweep::{Datasets, Known};
-
-/// Largest object that says what a name stands for.
-const MAX_NAMED_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +24,15 @@ pub enum Error {
         doing: String,
         source: object_store::Error,
     },
+}
+
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Broken { path, why } => Self::Broken { path, why },
+            Unread::Store { doing, source } => Self::Store { doing, source },
+        }
+    }
 }
 
 /// What these names stand for.
@@ -71,7 +77,7 @@ pub async fn digest(store: &Arc<dyn ObjectStore>, name: &str) -> Result<Option<S
         return Ok(None);
     }
     let path = layout::dataset_name(name);
-    let Some(bytes) = read(store, &path, MAX_NAMED_BYTES).await? else {
+    let Some(bytes) = named::read(store, &path, MAX_NAMED_BYTES).await? else {
         return Ok(None);
     };
     let broken = |why: String| Error::Broken {
@@ -95,7 +101,7 @@ pub async fn digest(store: &Arc<dyn ObjectStore>, name: &str) -> Result<Option<S
 /// It is not there, or cannot be read.
 pub async fn load(store: &Arc<dyn ObjectStore>, digest: &str) -> Result<Meta, Error> {
     let path = layout::dataset_meta(digest);
-    let bytes = read(store, &path, MAX_META_BYTES).await?;
+    let bytes = named::read(store, &path, MAX_META_BYTES).await?;
     let broken = |why: String| Error::Broken {
         path: path.clone(),
         why,
@@ -109,35 +115,5 @@ pub async fn load(store: &Arc<dyn ObjectStore>, digest: &str) -> Result<Meta, Er
 /// # Errors
 /// The store does not answer.
 pub async fn names(store: &Arc<dyn ObjectStore>) -> Result<Vec<String>, Error> {
-    let listed = store.list(Some(&Path::from(layout::DATA_NAMES)));
-    let objects: Vec<_> = listed.try_collect().await.map_err(|source| Error::Store {
-        doing: format!("listing {}", layout::DATA_NAMES),
-        source,
-    })?;
-    let name = |path: &Path| Some(path.filename()?.strip_suffix(".json")?.to_owned());
-    let mut names: Vec<String> = objects.iter().filter_map(|o| name(&o.location)).collect();
-    names.retain(|name| dataset::is_name(name));
-    names.sort();
-    Ok(names)
-}
-
-async fn read(
-    store: &Arc<dyn ObjectStore>,
-    path: &str,
-    limit: u64,
-) -> Result<Option<Bytes>, Error> {
-    let fail = |source| Error::Store {
-        doing: format!("reading {path}"),
-        source,
-    };
-    let found = match store.get(&Path::from(path)).await {
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        found => found.map_err(fail)?,
-    };
-    if found.meta.size > limit {
-        let why = format!("it has {} bytes", found.meta.size);
-        let path = path.to_owned();
-        return Err(Error::Broken { path, why });
-    }
-    found.bytes().await.map(Some).map_err(fail)
+    Ok(named::list(store, layout::DATA_NAMES).await?)
 }

@@ -26,7 +26,7 @@ use crate::state::{State, StateError};
 
 /// How often leases are checked.
 const TICK: Duration = Duration::from_millis(100);
-/// And while there are none.
+/// And while there are none, at the most.
 const REST: Duration = Duration::from_millis(500);
 /// Commands taken into one batch of facts at most.
 const BATCH: usize = 1024;
@@ -160,10 +160,11 @@ impl Driver {
     }
 
     async fn run(mut self, stop: CancellationToken) -> Result<(), StateError> {
+        let rest = REST.min(self.core.longest_pause() / 2).max(TICK);
         let mut ticked = Instant::now();
         let mut inbox = Vec::with_capacity(BATCH);
         loop {
-            let every = if self.core.is_at_rest() { REST } else { TICK };
+            let every = if self.core.is_at_rest() { rest } else { TICK };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep_until(ticked + every) => {

@@ -30,6 +30,7 @@ pub mod gc;
 mod listener;
 mod live;
 mod logs;
+mod named;
 mod outbound;
 mod outcomes;
 mod performer;

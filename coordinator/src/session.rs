@@ -2,7 +2,7 @@
 //! are taken out, and what comes too often is left out.
 
 use ablate_proto::id::WorkerId;
-use ablate_proto::message::FromWorker;
+use ablate_proto::message::{Commit, FromWorker};
 use futures::{Stream, StreamExt as _};
 use tokio::time::Instant;
 use tonic::Status;
@@ -37,6 +37,11 @@ pub(crate) async fn receive(
         let mut events = Vec::with_capacity(messages.len());
         let mut broke = Ok(());
         for message in messages {
+            // Looking for a result may take as long as the store does: what
+            // was said before is not to wait for it.
+            if let Ok(FromWorker::Commit(_, Commit { reused: true, .. })) = message {
+                pass_on(driver, &mut events).await?;
+            }
             match ear.hear(message).await {
                 Ok(event) => events.extend(event),
                 Err(error) => {
@@ -45,13 +50,18 @@ pub(crate) async fn receive(
                 }
             }
         }
-        if !events.is_empty() {
-            let events = Command::Events(events);
-            driver.send(events).await.map_err(stopped)?;
-        }
+        pass_on(driver, &mut events).await?;
         broke?;
     }
     Ok(())
+}
+
+async fn pass_on(driver: &Handle, events: &mut Vec<Event>) -> Result<(), Status> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let events = Command::Events(std::mem::take(events));
+    driver.send(events).await.map_err(stopped)
 }
 
 /// What listens to one worker.
@@ -140,4 +150,52 @@ pub(crate) fn holds_too_much(held: usize, most: usize) -> Status {
     Status::invalid_argument(format!(
         "a worker of this many slots holds {most} attempts at most, not {held}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ablate_proto::capacity::Used;
+    use ablate_proto::id::{AttemptId, TaskKey};
+    use object_store::memory::InMemory;
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_heartbeat_does_not_wait_for_results_that_are_looked_for() {
+        // No room for what is found, so all looks are under way for ever.
+        let (commands, mut heard) = mpsc::channel(1);
+        let (_changes, changes) = watch::channel(0);
+        let driver = Handle { commands, changes };
+        let results = Results::new(Arc::new(InMemory::new()));
+        let beat = FromWorker::Heartbeat {
+            holding: Vec::new(),
+            draining: false,
+        };
+        let found = |number| {
+            let task = TaskKey::from_bytes([1; 32]);
+            let commit = Commit {
+                seconds: 0.0,
+                manifest: None,
+                reused: true,
+                used: Used::default(),
+            };
+            FromWorker::Commit(AttemptId { task, number }, commit)
+        };
+        let said = std::iter::once(beat).chain((0..200).map(found)).map(Ok);
+        let worker = WorkerId::generate("w");
+        let live = Live::default();
+        let said = futures::stream::iter(said);
+        let receiving = receive((&driver, &live, &results), &worker, 10, said);
+        let first = tokio::select! {
+            first = heard.recv() => first,
+            _ = receiving => None,
+        };
+        let Some(Command::Events(events)) = first else {
+            panic!("a result was heard of before the heartbeat");
+        };
+        assert!(matches!(events[..], [Event::Heartbeat { .. }]));
+    }
 }

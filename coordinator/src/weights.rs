@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ablate_proto::dataset::is_name;
+use ablate_proto::dataset::{MAX_NAMED_BYTES, is_name};
 use ablate_proto::layout;
-use ablate_proto::weights::{MAX_NAMED_BYTES, Named};
-use futures::TryStreamExt;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use ablate_proto::weights::Named;
+use object_store::ObjectStore;
 
+use crate::named::{self, Unread};
 use crate::sweep::Weights;
 
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +21,15 @@ pub enum Error {
         doing: String,
         source: object_store::Error,
     },
+}
+
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Broken { path, why } => Self::Broken { path, why },
+            Unread::Store { doing, source } => Self::Store { doing, source },
+        }
+    }
 }
 
 /// The digests that these names stand for; a name that nothing is called by
@@ -51,22 +59,13 @@ pub async fn find(store: &Arc<dyn ObjectStore>, name: &str) -> Result<Option<Nam
         return Ok(None);
     }
     let path = layout::weights_name(name);
-    let fail = |source| Error::Store {
-        doing: format!("reading {path}"),
-        source,
+    let Some(bytes) = named::read(store, &path, MAX_NAMED_BYTES).await? else {
+        return Ok(None);
     };
     let broken = |why: String| Error::Broken {
         path: path.clone(),
         why,
     };
-    let found = match store.get(&Path::from(path.as_str())).await {
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        found => found.map_err(fail)?,
-    };
-    if found.meta.size > MAX_NAMED_BYTES {
-        return Err(broken(format!("it has {} bytes", found.meta.size)));
-    }
-    let bytes = found.bytes().await.map_err(fail)?;
     Named::parse(&bytes).map(Some).map_err(broken)
 }
 
@@ -75,14 +74,5 @@ pub async fn find(store: &Arc<dyn ObjectStore>, name: &str) -> Result<Option<Nam
 /// # Errors
 /// The store does not answer.
 pub async fn names(store: &Arc<dyn ObjectStore>) -> Result<Vec<String>, Error> {
-    let listed = store.list(Some(&Path::from(layout::WEIGHTS_NAMES)));
-    let objects: Vec<_> = listed.try_collect().await.map_err(|source| Error::Store {
-        doing: format!("listing {}", layout::WEIGHTS_NAMES),
-        source,
-    })?;
-    let name = |path: &Path| Some(path.filename()?.strip_suffix(".json")?.to_owned());
-    let mut names: Vec<String> = objects.iter().filter_map(|o| name(&o.location)).collect();
-    names.retain(|name| is_name(name));
-    names.sort();
-    Ok(names)
+    Ok(named::list(store, layout::WEIGHTS_NAMES).await?)
 }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 /// Of `meta.json` and of names.
 pub const DATASET_VERSION: u32 = 1;
 
+/// Largest object that says what a name stands for.
+pub const MAX_NAMED_BYTES: u64 = 64 << 10;
 /// Largest `meta.json`, in bytes.
 pub const MAX_META_BYTES: u64 = 64 << 20;
 /// Largest shard, in bytes.

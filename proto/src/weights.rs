@@ -8,9 +8,6 @@ use crate::dataset::{is_digest, is_name};
 /// Format of the object of a name. A reader refuses a number it does not know.
 pub const WEIGHTS_VERSION: u32 = 1;
 
-/// Largest object of a name.
-pub const MAX_NAMED_BYTES: u64 = 64 << 10;
-
 /// At `weights/names/<name>.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {

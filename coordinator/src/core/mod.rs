@@ -258,6 +258,11 @@ impl Core {
             && self.sweeps.iter().all(|(_, s)| s.counts.running == 0)
     }
 
+    /// After a longer time between ticks, the coordinator itself stood still.
+    pub(crate) fn longest_pause(&self) -> Now {
+        self.settings.heartbeat
+    }
+
     pub fn refusals(&self) -> Refusals {
         self.refusals
     }

@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use super::{GatherSpec, InvalidField, NeighboursSpec, StageKind, StageSpec};
+use super::{
+    GatherSpec, GenerateSpec, InvalidField, NeighboursSpec, SampleSpec, StageKind, StageSpec,
+};
 
 /// Images that are drawn at a time. Products of matrices may differ in their
 /// last bits with the number of rows, so chunks start at fixed indices.
@@ -37,7 +39,8 @@ impl StageSpec {
     /// # Errors
     /// There is not so much work.
     pub fn in_shards(&self, shards: usize, aligned: bool) -> Result<Shards, InvalidField> {
-        let cut = |count: usize| {
+        let whole = StageSpec::from(GatherSpec {});
+        let cut = |count: usize, part: &dyn Fn(Range<usize>) -> StageSpec| {
             let chunks = count.div_ceil(CHUNK);
             InvalidField::check((1..=chunks).contains(&shards), "shards", || {
                 format!(
@@ -45,28 +48,30 @@ impl StageSpec {
                      is possible"
                 )
             })?;
-            Ok(ranges(count, shards))
+            let shards = ranges(count, shards).map(part).collect();
+            Ok(Shards { shards, whole })
         };
-        let whole = StageSpec::from(GatherSpec {});
         match self {
-            Self::Sample(spec) => {
-                let shard = |images: Range<usize>| {
-                    let mut spec = spec.clone();
-                    (spec.first, spec.count) = (spec.first + images.start, images.len());
-                    spec.into()
-                };
-                let shards = cut(spec.count)?.map(shard).collect();
-                Ok(Shards { shards, whole })
-            }
-            Self::Generate(spec) => {
-                let shard = |images: Range<usize>| {
-                    let mut spec = spec.clone();
-                    (spec.first, spec.count) = (spec.first + images.start, images.len());
-                    spec.into()
-                };
-                let shards = cut(spec.count)?.map(shard).collect();
-                Ok(Shards { shards, whole })
-            }
+            Self::Sample(spec) => cut(spec.count, &|images| {
+                let (first, count) = (spec.first + images.start, images.len());
+                let spec = spec.clone();
+                SampleSpec {
+                    first,
+                    count,
+                    ..spec
+                }
+                .into()
+            }),
+            Self::Generate(spec) => cut(spec.count, &|images| {
+                let (first, count) = (spec.first + images.start, images.len());
+                let spec = spec.clone();
+                GenerateSpec {
+                    first,
+                    count,
+                    ..spec
+                }
+                .into()
+            }),
             Self::Evaluate(spec) => {
                 let shard = |shard| {
                     NeighboursSpec {
