@@ -320,6 +320,23 @@ pub(crate) fn last_json(stdout: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {stdout:?}"))
 }
 
+/// How often each task was begun. One that was handed back before that, since
+/// another worker was free, costs nothing; of several times the last is known.
+pub(crate) fn attempts(status: &Value) -> Vec<u64> {
+    let begun = |row: &Value| {
+        let cause = row["failure"]["cause"].as_str().unwrap_or_default();
+        let back = row["failure"]["class"] == "preempted"
+            && cause.starts_with("handed back before it had begun");
+        row["attempt"].as_u64().unwrap() - u64::from(back)
+    };
+    status["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(begun)
+        .collect()
+}
+
 /// A sweep of independent tasks that sleep.
 pub(crate) fn sleepers(name: &str, count: u64, sleep_ms: u64) -> String {
     sleepers_from(name, 0..count, sleep_ms)

@@ -5,14 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::random::count;
-use crate::support::{SHORT, Site, makers, quickstart, sleepers};
-
-fn attempts(status: &Value) -> Vec<u64> {
-    let rows = status["rows"].as_array().unwrap();
-    rows.iter()
-        .map(|row| row["attempt"].as_u64().unwrap())
-        .collect()
-}
+use crate::support::{SHORT, Site, attempts, makers, quickstart, sleepers};
 
 #[test]
 fn a_killed_worker_costs_only_what_it_ran() {
@@ -53,7 +46,7 @@ fn a_killed_coordinator_forgets_nothing_and_running_tasks_go_on() {
     let after = site.wait_for(&join, "nap", |_| true);
     assert!(after["done"].as_u64() >= before["done"].as_u64());
     let status = site.wait_for(&join, "nap", |s| s["state"] == "done");
-    assert_eq!(attempts(&status), [1; 10], "a task was done again");
+    assert_eq!(attempts(&status), [1; 10], "done again: {status:#}");
 }
 
 /// Trains with a worker killed again and again, and once with none killed:

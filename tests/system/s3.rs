@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::support::{SHORT, quickstart, sleepers};
+use crate::support::{SHORT, attempts, quickstart, sleepers};
 use moto::{Moto, assert_no_canary};
 
 #[path = "s3/faults.rs"]
@@ -14,13 +12,6 @@ mod faults;
 mod moto;
 #[path = "s3/proxy.rs"]
 mod proxy;
-
-fn attempts(status: &Value) -> Vec<u64> {
-    let rows = status["rows"].as_array().unwrap();
-    rows.iter()
-        .map(|row| row["attempt"].as_u64().unwrap())
-        .collect()
-}
 
 #[test]
 #[ignore = "needs an S3 server; see this file"]
@@ -61,7 +52,7 @@ fn s3_a_killed_coordinator_forgets_nothing() {
     let after = site.wait_for(&join, "nap", |_| true);
     assert!(after["done"].as_u64() >= before["done"].as_u64());
     let status = site.wait_for(&join, "nap", |s| s["state"] == "done");
-    assert_eq!(attempts(&status), [1; 8], "a task was done again");
+    assert_eq!(attempts(&status), [1; 8], "done again: {status:#}");
     assert_no_canary(&site);
 }
 

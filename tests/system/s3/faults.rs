@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::attempts;
 use super::moto::{Moto, assert_no_canary, site_at};
 use super::proxy::{Asked, Fate, Proxy};
 use crate::support::random::count;
-use crate::support::{Coordinator, Process, Site, resident};
+use crate::support::{Coordinator, Process, Site, attempts, resident};
 
 /// A sweep that runs through a proxy.
 struct Stage {
