@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ablate_proto::current::Current;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use object_store::ObjectStore;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -269,6 +269,12 @@ where
         down.cancel();
         closed
     };
+    // Beside its performer and the sessions, on the runtime's own threads.
+    let driver = AbortOnDropHandle::new(tokio::spawn(driver));
+    let driver = driver.map(|ended| match ended {
+        Ok(ended) => ended,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    });
     let mut driver = std::pin::pin!(driver);
     let ended = tokio::select! {
         ended = &mut driver => ended,

@@ -1,6 +1,7 @@
 //! `ablate coordinator`: serve.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ablate_coordinator::server::{self, ServeError};
 use ablate_proto::access::Join;
@@ -16,6 +17,9 @@ use super::{Context, Flags, StoreArgs, flag, standby};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
 use crate::settings::Settings;
 use crate::{lines, store};
+
+/// A coordinator that is asked to go does not wait longer for its store.
+const PARTING: Duration = Duration::from_secs(8);
 
 #[derive(Args)]
 pub(super) struct CoordinatorArgs {
@@ -87,6 +91,11 @@ pub(super) async fn coordinator(context: &Context, args: &CoordinatorArgs) -> Cl
         ended = serving => ended.map_err(|e| refused(settings, &url, e))?,
         // Asked twice: at once. What was acknowledged is durable anyway.
         again = signals.next() => return Ok(again),
+        () = tokio::time::sleep(PARTING) => tracing::warn!(
+            store = url,
+            "the store does not take what is left to be written; gone without that: nothing that \
+             was acknowledged is lost"
+        ),
     }
     Ok(exit)
 }

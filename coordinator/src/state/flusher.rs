@@ -16,6 +16,10 @@ use super::{StateError, error};
 /// Between the starts of two writes that nobody waits for, at least.
 const RELAXED: Duration = Duration::from_millis(12);
 
+/// Timers go by the millisecond, and may take another: what would be over
+/// sooner than this is not waited for.
+const PRECISION: Duration = Duration::from_micros(250);
+
 pub(super) struct Flusher {
     db: Arc<Db>,
     /// Between the starts of two writes.
@@ -46,7 +50,9 @@ impl Flusher {
     /// more.
     pub(super) async fn flush(&self, relaxed: bool) -> Result<(), StateError> {
         let mut next = self.next.lock().await;
-        sleep_until(*next).await;
+        if next.saturating_duration_since(Instant::now()) > PRECISION {
+            sleep_until(*next).await;
+        }
         if relaxed {
             let later = *next + RELAXED.saturating_sub(self.apart);
             tokio::select! {

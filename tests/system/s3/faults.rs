@@ -134,6 +134,28 @@ fn s3_a_server_that_is_down_for_a_while_costs_no_task() {
     assert!(stage.proxy.spoilt("/state/") > 0);
 }
 
+#[test]
+#[ignore = "needs an S3 server; see s3.rs"]
+fn s3_a_coordinator_goes_when_asked_although_its_store_is_gone() {
+    let Some(mut stage) = Stage::set(|_| Fate::Pass) else {
+        return;
+    };
+    stage.submit(8);
+    let before = stage.wait(|s| s["done"].as_u64() >= Some(2));
+    stage.proxy.judge(|_| Fate::Refuse);
+    // Something is to be written by then.
+    std::thread::sleep(Duration::from_secs(1));
+    let coordinator = stage.coordinator.process;
+    coordinator.signal("TERM");
+    let (code, said) = coordinator.wait();
+    assert_eq!(code, Some(143), "{said}");
+    stage.proxy.judge(|_| Fate::Pass);
+    stage.coordinator = stage.site.coordinator(&stage.coordinator.address);
+    let after = stage.wait(|_| true);
+    assert!(after["done"].as_u64() >= before["done"].as_u64());
+    stage.ends_well(8);
+}
+
 /// Far longer than any task takes. `ABLATE_AWAY_SECONDS` says how long.
 #[test]
 #[ignore = "ten minutes, and needs an S3 server; see s3.rs"]
