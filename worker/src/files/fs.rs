@@ -1,7 +1,6 @@
 //! As much of `tokio::fs` as the agent uses, without its threads.
 
-use std::ffi::OsString;
-use std::fs::{self, FileType, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -71,14 +70,6 @@ pub(crate) struct DirEntry(fs::DirEntry);
 impl DirEntry {
     pub(crate) fn path(&self) -> PathBuf {
         self.0.path()
-    }
-
-    pub(crate) fn file_name(&self) -> OsString {
-        self.0.file_name()
-    }
-
-    pub(crate) async fn file_type(&self) -> io::Result<FileType> {
-        self.0.file_type()
     }
 
     pub(crate) async fn metadata(&self) -> io::Result<Metadata> {
