@@ -31,5 +31,6 @@ mod nn;
 #[cfg(any(test, feature = "simulation"))]
 pub mod planted;
 pub mod runner;
+mod scratch;
 mod stages;
 pub mod weights;

@@ -4,7 +4,6 @@
 //! The slot is held while the stage runs and no longer, so transfers of one
 //! attempt overlap with the work of the next.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,13 +24,13 @@ use super::finder::Finder;
 use super::follow::{Followed, LogSender};
 use super::job::{End, Execution, Stops, execute};
 use super::lease::Lease;
+use super::prepare::{Prepared, prepare};
 use super::progress::Reporter;
 pub(super) use super::report::Report;
-use super::slots::{Lent, Slots, Turn};
-use super::source::{self, Source};
+use super::slots::{Slots, Turn};
 use super::transfer::CheckpointUploads;
 use super::workplace::{Workplace, Workplaces};
-use crate::artifacts::{self, Cache, Cached, Fetched, Published, Store};
+use crate::artifacts::{self, Cache, Published, Store};
 use crate::runner::protocol::Job;
 use crate::stages;
 
@@ -64,24 +63,6 @@ pub(super) struct Context {
     pub(super) background: TaskTracker,
 }
 
-/// Everything on the local disk that a job needs; what is fetched stays in
-/// the cache while this lives.
-#[derive(Debug, Default)]
-struct Ready {
-    inputs: BTreeMap<String, Cached>,
-    checkpoint: Option<Fetched>,
-    /// The imported data set that a `dataset` stage draws from.
-    source: Option<Source>,
-    /// The weights that an `evaluate` stage computes FID with.
-    inception: Option<Cached>,
-}
-
-enum Prepared {
-    Run(Ready, Lent),
-    /// The store holds a result; the blake3 of its manifest.
-    Reuse([u8; 32]),
-}
-
 /// Carries an attempt through. `None`: it was dropped, and there is nothing to
 /// report.
 pub(super) async fn drive(
@@ -94,7 +75,9 @@ pub(super) async fn drive(
     let mut place = context.places.take();
     let report = carry(&context, attempt, &task, turn, &stops, &mut place).await;
     let places = context.places.clone();
-    if leaves_artifact(&task.spec) {
+    if place.quiet && place.emptied {
+        places.put(place);
+    } else if leaves_artifact(&task.spec) {
         let emptied = crate::files::blocking(move || places.give_back(&place));
         context.background.spawn(emptied);
     }
@@ -161,6 +144,7 @@ async fn carry(
     )
     .await;
     place.quiet = execution.quiet;
+    place.emptied = matches!(execution.end, End::Done { emptied: true, .. });
     // The slot is free for the next attempt; the inputs may be evicted.
     drop((lent, ready));
     keep_log(context, attempt, &execution);
@@ -201,77 +185,6 @@ fn forget_checkpoints(context: &Context, attempt: AttemptId) {
     context.background.spawn(delete);
 }
 
-/// `None` once the worker is closing.
-async fn prepare(
-    context: &Context,
-    task: &Task,
-    turn: Turn,
-    place: &Workplace,
-) -> Result<Option<Prepared>, Failure> {
-    let mut ready = Ready::default();
-    if leaves_artifact(&task.spec) {
-        if let Some((_, digest)) = artifacts::load(&context.store, &task.key).await? {
-            return Ok(Some(Prepared::Reuse(digest)));
-        }
-        if let StageSpec::Command(spec) = &task.spec {
-            if !context.allow_commands {
-                return Err(Failure::config(
-                    "this worker does not run programs of users: start it with --allow-commands",
-                ));
-            }
-            let (work, out) = (place.work(), place.out());
-            let unpacked = context.baggage.unpack(&context.store, spec, work, out);
-            unpacked.await?;
-        } else {
-            let out = place.out();
-            let made = crate::files::fs::create_dir_all(&out).await;
-            made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
-        }
-        if let StageSpec::Dataset(spec) = &task.spec
-            && spec.imported().is_some()
-        {
-            let (store, cache) = (&context.store, &context.cache);
-            let fetched = source::fetch(store, cache, spec, place.source());
-            ready.source = Some(fetched.await?);
-        }
-        if let StageSpec::Evaluate(spec) = &task.spec {
-            ready.inception = source::inception(&context.store, &context.cache, spec).await?;
-        }
-        let resume = place.resume();
-        let inputs = fetch_inputs(context, task);
-        let checkpoint = async {
-            let newest = artifacts::newest_intact(&context.store, &task.key, &resume);
-            newest.await.map_err(Failure::from)
-        };
-        (ready.checkpoint, ready.inputs) = futures::try_join!(checkpoint, inputs)?;
-    }
-    let lent = context.slots.take(turn).await;
-    Ok(lent.map(|lent| Prepared::Run(ready, lent)))
-}
-
-async fn fetch_inputs(context: &Context, task: &Task) -> Result<BTreeMap<String, Cached>, Failure> {
-    let fetch = async |input: &ablate_proto::task::Input| {
-        // The parents of a no-op are there for their order.
-        if let StageSpec::Noop(_) = task.spec
-            && artifacts::load(&context.store, &input.task)
-                .await?
-                .is_none()
-        {
-            return Ok(None);
-        }
-        match context.cache.get(&context.store, input.task).await {
-            Ok(cached) => Ok(Some((input.role.clone(), cached))),
-            Err(error) => {
-                let failure = Failure::from(error);
-                let cause = format!("input `{}`: {}", input.role, failure.cause);
-                Err(Failure::new(failure.class, cause))
-            }
-        }
-    };
-    let fetched = futures::future::try_join_all(task.inputs.iter().map(fetch)).await?;
-    Ok(fetched.into_iter().flatten().collect())
-}
-
 async fn publish(
     context: &Context,
     attempt: AttemptId,
@@ -284,12 +197,16 @@ async fn publish(
         seconds,
         resumed_from,
         used,
+        emptied,
     } = &execution.end
     else {
         return Err(Failure::bug("only what is done can be published"));
     };
     let store = context.store.patient(context.upload_patience);
-    let files = artifacts::upload_folder(&store, &attempt, &place.out()).await?;
+    let files = match emptied {
+        true => Vec::new(),
+        false => artifacts::upload_folder(&store, &attempt, &place.out()).await?,
+    };
     let manifest = Manifest {
         version: MANIFEST_VERSION,
         attempt,
@@ -379,7 +296,7 @@ fn patience(context: &Context, spec: &StageSpec) -> Duration {
     }
 }
 
-fn leaves_artifact(spec: &StageSpec) -> bool {
+pub(super) fn leaves_artifact(spec: &StageSpec) -> bool {
     match spec {
         StageSpec::Noop(noop) => noop.artifact,
         _ => true,

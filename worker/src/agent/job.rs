@@ -53,6 +53,8 @@ pub(super) enum End {
         seconds: f64,
         resumed_from: Option<u64>,
         used: Used,
+        /// It left nothing in its folder.
+        emptied: bool,
     },
     Failed(Failure),
     Dropped,
@@ -122,9 +124,9 @@ pub(super) async fn execute(
                         uploads.discard_given(&why).await;
                     }
                 }
-                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from, used }) => {
+                Event::Said(FromRunner::Done { attempt: of, metrics, seconds, resumed_from, used, emptied }) => {
                     if of == attempt {
-                        break Ok(End::Done { metrics, seconds, resumed_from, used });
+                        break Ok(End::Done { metrics, seconds, resumed_from, used, emptied });
                     }
                 }
                 Event::Said(FromRunner::Failed { attempt: of, failure }) => {

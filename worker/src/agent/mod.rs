@@ -17,6 +17,7 @@ mod line;
 mod log_tail;
 pub mod memory;
 pub(crate) mod oom;
+mod prepare;
 mod progress;
 mod report;
 mod rpc;

@@ -135,6 +135,7 @@ async fn run(
         seconds: total.as_secs_f64(),
         resumed_from: None,
         used: ablate_proto::capacity::Used::default(),
+        emptied: false,
     };
     say(out, &done).await;
     true

@@ -1,15 +1,13 @@
 //! The folders of attempts on the scratch disk. One that an attempt has left
-//! in good order is emptied and used again: making and removing the folders of
-//! a short program costs as much as starting it.
+//! in good order is emptied and used again.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What may stay, if it is empty and was not changed.
-const KEPT: [&str; 4] = ["work", "out", "checkpoint", "tmp"];
+use crate::scratch;
+
 /// Folders that wait to be used again.
 const MOST: usize = 256;
 
@@ -17,11 +15,20 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub(super) struct Workplace {
     root: PathBuf,
+    /// All of its folders are there, and empty.
+    made: bool,
     /// Nothing that the attempt started can still be at work in it.
     pub(super) quiet: bool,
+    /// The attempt left no file, and its runner has tidied up.
+    pub(super) emptied: bool,
 }
 
 impl Workplace {
+    /// Whether its folders need not be made.
+    pub(super) fn is_made(&self) -> bool {
+        self.made
+    }
+
     /// Where a user's program runs.
     pub(super) fn work(&self) -> PathBuf {
         self.root.join("work")
@@ -56,7 +63,8 @@ pub(super) struct Workplaces {
 #[derive(Debug, Default)]
 struct Pool {
     made: u64,
-    empty: Vec<PathBuf>,
+    /// And whether all of its folders are there.
+    empty: Vec<(PathBuf, bool)>,
 }
 
 impl Workplaces {
@@ -67,20 +75,30 @@ impl Workplaces {
 
     pub(super) fn take(&self) -> Workplace {
         let mut pool = self.pool();
-        let root = pool.empty.pop().unwrap_or_else(|| {
+        let (root, made) = pool.empty.pop().unwrap_or_else(|| {
             pool.made += 1;
-            self.root.join(pool.made.to_string())
+            (self.root.join(pool.made.to_string()), false)
         });
-        let quiet = false;
-        Workplace { root, quiet }
+        Workplace {
+            root,
+            made,
+            quiet: false,
+            emptied: false,
+        }
+    }
+
+    /// Takes back a folder that the runner has emptied already.
+    pub(super) fn put(&self, place: Workplace) {
+        self.pool().empty.push((place.root, true));
     }
 
     /// Empties a folder that is no longer needed, or removes it. Waits for the
     /// disk.
     pub(super) fn give_back(&self, place: &Workplace) {
         let root = &place.root;
-        if place.quiet && self.pool().empty.len() < MOST && tidy(root).is_ok() {
-            self.pool().empty.push(root.clone());
+        let room = place.quiet && self.pool().empty.len() < MOST;
+        if room && let Ok(made) = scratch::tidy(root) {
+            self.pool().empty.push((root.clone(), made));
         } else if let Err(error) = fs::remove_dir_all(root)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -93,28 +111,9 @@ impl Workplaces {
     }
 }
 
-/// Leaves nothing but empty folders as they were made.
-fn tidy(root: &Path) -> io::Result<()> {
-    let mode = fs::symlink_metadata(root)?.permissions().mode();
-    for entry in fs::read_dir(root)? {
-        let (entry, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
-        // Of the entry itself: links are not followed.
-        let meta = fs::symlink_metadata(&path)?;
-        if !meta.is_dir() {
-            fs::remove_file(&path)?;
-            continue;
-        }
-        let ours = KEPT.iter().any(|name| entry == *name) && meta.permissions().mode() == mode;
-        if !ours || fs::read_dir(&path)?.next().is_some() {
-            fs::remove_dir_all(&path)?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -139,11 +138,32 @@ mod tests {
         let left = fs::read_dir(&again.root).unwrap();
         let left: Vec<_> = left.map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["tmp"]);
+        assert!(!again.is_made());
         assert!(outside.join("file").exists());
         // Something may still write into it.
         places.give_back(&again);
         assert!(!again.root.exists());
         assert_ne!(places.take().root, again.root);
+    }
+
+    #[test]
+    fn a_folder_whose_parts_are_all_there_need_not_be_made() {
+        let site = tempfile::tempdir().unwrap();
+        let places = Workplaces::new(site.path().to_owned());
+        let mut place = places.take();
+        assert!(!place.is_made());
+        for name in ["work", "out", "checkpoint", "tmp"] {
+            fs::create_dir_all(place.root.join(name)).unwrap();
+        }
+        fs::write(place.work().join("file"), "").unwrap();
+        place.quiet = true;
+        places.give_back(&place);
+        let again = places.take();
+        assert!(!again.is_made() && !again.work().exists());
+        fs::create_dir(again.work()).unwrap();
+        assert!(scratch::tidy(&again.root).unwrap());
+        places.put(again);
+        assert!(places.take().is_made());
     }
 
     #[test]

@@ -65,9 +65,22 @@ struct Found {
     key: String,
 }
 
-async fn list(store: &Store, task: &TaskKey) -> Result<Vec<Found>, ArtifactError> {
+/// What the store has of a task.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// A manifest.
+    pub(crate) result: bool,
+    checkpoints: Vec<Found>,
+}
+
+/// Looks, with one request, what the store has of a task.
+///
+/// # Errors
+/// When the store does not answer for as long as it is given patience.
+pub(crate) async fn stored(store: &Store, task: &TaskKey) -> Result<Stored, ArtifactError> {
     let objects = store.list(&layout::task_dir(task)).await?;
-    let found = objects.iter().filter_map(|object| {
+    let manifest = layout::manifest(task);
+    let checkpoints = objects.iter().filter_map(|object| {
         let name = object.location.filename()?;
         let attempt = object.location.parts().nth_back(1)?;
         let (step, _) = parse(name)?;
@@ -77,7 +90,10 @@ async fn list(store: &Store, task: &TaskKey) -> Result<Vec<Found>, ArtifactError
             key: object.location.to_string(),
         })
     });
-    Ok(found.collect())
+    Ok(Stored {
+        result: (objects.iter()).any(|object| object.location.as_ref() == manifest),
+        checkpoints: checkpoints.collect(),
+    })
 }
 
 /// A checkpoint that was fetched.
@@ -88,14 +104,14 @@ pub(crate) struct Fetched {
     pub(crate) key: String,
 }
 
-/// Downloads the newest checkpoint of any attempt that is intact into
-/// `folder`, which is made; `None` where there is none.
+/// Downloads the newest checkpoint of any attempt that is stored and intact
+/// into `folder`, which is made; `None` where there is none.
 pub(crate) async fn newest_intact(
     store: &Store,
-    task: &TaskKey,
+    stored: Stored,
     folder: &Path,
 ) -> Result<Option<Fetched>, ArtifactError> {
-    let mut found = list(store, task).await?;
+    let mut found = stored.checkpoints;
     found.sort();
     if !found.is_empty() {
         let doing = format!("creating {}", folder.display());
@@ -133,9 +149,9 @@ pub(crate) async fn newest_intact(
 /// Deletes the checkpoints of all attempts: the task has a result. Best
 /// effort.
 pub(crate) async fn delete_all(store: &Store, task: &TaskKey) {
-    match list(store, task).await {
-        Ok(found) => {
-            for checkpoint in found {
+    match stored(store, task).await {
+        Ok(stored) => {
+            for checkpoint in stored.checkpoints {
                 store.delete(&checkpoint.key).await;
             }
         }

@@ -20,7 +20,7 @@ use std::io;
 use ablate_proto::failure::{Failure, FailureClass};
 
 pub(crate) use cache::{Cache, Cached};
-pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact};
+pub(crate) use checkpoint::{Checkpoints, Fetched, delete_all, newest_intact, stored};
 pub(crate) use dataset::dataset_meta;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use manifest::publish_later;

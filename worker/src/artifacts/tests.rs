@@ -335,9 +335,13 @@ async fn a_torn_checkpoint_falls_back_to_the_one_before() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("c");
     assert_eq!(
-        newest_intact(&store, &task(), scratch.path())
-            .await
-            .unwrap(),
+        newest_intact(
+            &store,
+            stored(&store, &task()).await.unwrap(),
+            scratch.path()
+        )
+        .await
+        .unwrap(),
         None
     );
     let mut checkpoints = Checkpoints::new(attempt(1));
@@ -357,9 +361,9 @@ async fn a_torn_checkpoint_falls_back_to_the_one_before() {
     std::fs::write(&file, "state at 95").unwrap();
     of_another_attempt.upload(&store, 95, &file).await.unwrap();
     let newest = async || {
-        let found = newest_intact(&store, &task(), scratch.path())
-            .await
-            .unwrap();
+        let stored = stored(&store, &task()).await.unwrap();
+        assert!(!stored.result);
+        let found = newest_intact(&store, stored, scratch.path()).await.unwrap();
         found.map(|fetched| std::fs::read_to_string(fetched.file).unwrap())
     };
     assert_eq!(newest().await.unwrap(), "state at 100");

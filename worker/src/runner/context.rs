@@ -45,6 +45,7 @@ pub(crate) struct Context {
     resumed_from: Option<u64>,
     /// Signs of life so far.
     beats: u64,
+    emptied: bool,
 }
 
 impl Context {
@@ -65,6 +66,7 @@ impl Context {
             metrics_file: None,
             resumed_from: None,
             beats: 0,
+            emptied: false,
         }
     }
 
@@ -112,6 +114,15 @@ impl Context {
     /// A stage that keeps its own kind of checkpoints took up an earlier one.
     pub(crate) fn resumed_at(&mut self, step: u64) {
         self.resumed_from = Some(step);
+    }
+
+    /// The stage left nothing to keep, and its folders as they were made.
+    pub(crate) fn emptied(&mut self) {
+        self.emptied = true;
+    }
+
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.emptied
     }
 
     /// There was nothing to keep this time.

@@ -45,7 +45,7 @@ pub(crate) fn run(
         let run = stages::of(job.task.spec.kind());
         let mut context = Context::new(job, stop, checkpoint_every, report);
         let metrics = run(&mut context)?;
-        Ok((metrics, context.resumed_from()))
+        Ok((metrics, context.resumed_from(), context.is_emptied()))
     };
     // Nothing that the stage has changed is looked at after a panic.
     let result = catch_unwind(AssertUnwindSafe(stage));
@@ -59,10 +59,10 @@ fn last_message(
     attempt: ablate_proto::id::AttemptId,
     seconds: f64,
     used: Used,
-    result: Result<(Vec<MetricRow>, Option<u64>), Failure>,
+    result: Result<(Vec<MetricRow>, Option<u64>, bool), Failure>,
 ) -> FromRunner {
     match result {
-        Ok((metrics, resumed_from)) => {
+        Ok((metrics, resumed_from, emptied)) => {
             tracing::info!(seconds, "stage is done");
             FromRunner::Done {
                 attempt,
@@ -70,6 +70,7 @@ fn last_message(
                 seconds,
                 resumed_from,
                 used,
+                emptied,
             }
         }
         Err(failure) => {

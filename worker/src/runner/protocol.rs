@@ -66,6 +66,10 @@ pub(crate) enum FromRunner {
         resumed_from: Option<u64>,
         #[serde(default)]
         used: Used,
+        /// Nothing shall be kept, and the folders of the attempt are as they
+        /// were made.
+        #[serde(default)]
+        emptied: bool,
     },
     Failed {
         attempt: AttemptId,

@@ -129,6 +129,7 @@ fn run(job: &Job, lines: &mut Lines<StdinLock<'static>>) {
         seconds: 0.25,
         resumed_from,
         used: ablate_proto::capacity::Used::default(),
+        emptied: false,
     });
 }
 

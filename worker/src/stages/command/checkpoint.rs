@@ -91,6 +91,11 @@ impl Keeper {
         self.saved = self.given.clone();
     }
 
+    /// Whether there was never anything to go on from.
+    pub(super) fn is_unused(&self) -> bool {
+        self.given.is_empty() && self.saved.is_empty()
+    }
+
     /// Whether the program has left something new.
     pub(super) fn changed(&self) -> bool {
         let now = list(&self.folder).unwrap_or_default();

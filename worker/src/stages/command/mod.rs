@@ -33,6 +33,7 @@ use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
 use crate::runner::protocol::FromRunner;
 use crate::runner::usage;
+use crate::scratch;
 
 /// Metrics are looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -67,6 +68,14 @@ impl Places {
         }
         Ok(places)
     }
+
+    /// If nothing is to be kept: empties them, and says whether all are as
+    /// they were made.
+    fn tidy(&self) -> bool {
+        let empty = fs::read_dir(&self.out).is_ok_and(|mut files| files.next().is_none());
+        let root = self.out.parent().filter(|_| empty);
+        root.is_some_and(|root| scratch::tidy(root).unwrap_or(false))
+    }
 }
 
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
@@ -96,6 +105,9 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     metrics.say_what_was_bad();
     output::check(&places.out)?;
     metrics.write_curves(&places.out)?;
+    if keeper.is_unused() && places.tidy() {
+        context.emptied();
+    }
     Ok(metrics.finals())
 }
 
