@@ -2,6 +2,7 @@
 
 mod browser;
 mod crowded;
+mod export;
 mod figures;
 mod fixture;
 mod hostile;

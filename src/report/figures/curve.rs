@@ -2,13 +2,13 @@
 //! replicates.
 
 use ablate_coordinator::sweep::plan::Figure;
-use maud::{Markup, html};
 
 use super::chart::{FINE, Frame, Hit};
 use super::palette::{WHISKER, colour};
 use super::panels::{Panel, Panels, hit, panels};
 use super::scale::Scale;
-use super::{Drawn, Kind, chart, marks};
+use super::tile::Tile;
+use super::{Drawn, Kind, Layout, chart, marks};
 use crate::report::format;
 use crate::report::page::tables;
 use crate::report::study::Study;
@@ -71,8 +71,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         notes.push(method);
     }
     Ok(Drawn {
-        layout: if count == 1 { "one" } else { "several" },
-        panels: drawn,
+        layout: Layout::of(count),
+        tiles: drawn,
         legend,
         notes,
         blocks: false,
@@ -114,7 +114,7 @@ fn one(
     frame: &Frame,
     positions: &[f64],
     values: &[serde_json::Value],
-) -> Markup {
+) -> Tile {
     let top = frame.y.high;
     let count = i32::try_from(panel.series.len()).unwrap_or(1);
     let aside = |slot: usize| (2 * i32::try_from(slot).unwrap_or(0) - (count - 1)) * 5 * FINE;
@@ -128,7 +128,7 @@ fn one(
             hit(study, at, &s.label, &x, p)
         })
         .collect();
-    let svg = chart::draw(frame, &hits, |chart| {
+    let drawing = chart::draw(frame, hits, |chart| {
         for series in &panel.series {
             for stretch in series.stretches() {
                 let path = stretch.iter().map(|p| (positions[p.x], p.mean.min(top)));
@@ -155,13 +155,7 @@ fn one(
         }
         Ok(())
     });
-    html! {
-        div.panel {
-            @if !panel.title.is_empty() { h4 { (panel.title) } }
-            div.y-name { (panel.y_name) }
-            (svg)
-        }
-    }
+    Tile::chart(&panel.title, &panel.y_name, drawing)
 }
 
 /// What the whiskers are.

@@ -57,6 +57,31 @@ fn hex((r, g, b): (u8, u8, u8)) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }
 
+/// A colour as the SVG names it.
+pub(super) fn name(colour: RGBColor) -> String {
+    hex((colour.0, colour.1, colour.2))
+}
+
+/// Lines of series with their dashes, for drawings without the style sheet.
+pub(super) fn dashed(elements: &str) -> String {
+    const LINE: &str = "<polyline ";
+    let whisker = format!("stroke-width=\"{WHISKER}\"");
+    let mut pieces = elements.split(LINE);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let tag = piece.split('>').next().unwrap_or_default();
+        let own = |hue: &&Hue| tag.contains(&format!("stroke=\"{}\"", hex(hue.light)));
+        out.push_str(LINE);
+        if let Some(hue) = HUES.iter().find(own)
+            && !tag.contains(&whisker)
+        {
+            let _ = write!(out, "stroke-dasharray=\"{}\" ", hue.dashes);
+        }
+        out.push_str(piece);
+    }
+    out
+}
+
 /// Rules that map the SVG's colours to the page's.
 pub(crate) fn style_sheet() -> String {
     let (mut light, mut dark, mut rules) = (String::new(), String::new(), String::new());
@@ -79,7 +104,7 @@ pub(crate) fn style_sheet() -> String {
         (AXIS, "axis"),
         (GROUND, "card"),
     ] {
-        let name = hex((colour.0, colour.1, colour.2));
+        let name = name(colour);
         let _ = write!(
             rules,
             ".chart [stroke=\"{name}\"]{{stroke:var(--{variable})}}\
