@@ -21,6 +21,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ablate_coordinator::sweep::plan::Untested;
 use ablate_proto::id::SweepId;
 use ablate_proto::layout;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -32,6 +33,7 @@ pub(crate) use verdict::Verdict;
 pub(crate) struct Written {
     pub html: PathBuf,
     pub verdicts: Vec<Verdict>,
+    pub untested: Vec<Untested>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +102,7 @@ pub(crate) async fn write(
     Ok(Written {
         html: folder.join("report.html"),
         verdicts,
+        untested: study.plan.untested,
     })
 }
 

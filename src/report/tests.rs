@@ -12,6 +12,7 @@ mod realistic;
 
 use std::sync::Arc;
 
+use ablate_coordinator::sweep::plan::Untested;
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::FailureClass;
 use ablate_proto::layout;
@@ -173,6 +174,23 @@ async fn what_was_skipped_is_not_measurable_and_says_why() {
             .is_some_and(|w| w.contains("no weights"))
     );
     assert!(verdict["expected"].is_string() && verdict["value"].is_string());
+}
+
+#[tokio::test]
+async fn what_is_not_tested_is_named_wherever_verdicts_are() {
+    let mut fixture = ladder(1).expect(expectation(&json!({"above": 0.0})));
+    fixture.plan.untested = vec![Untested {
+        name: "Wide <b>_windows_</b> copy".to_owned(),
+        why: "no point has gamma = 7".to_owned(),
+    }];
+    score(&fixture, |x, _| x).await;
+    let read = report(fixture.save().await).await;
+    assert_eq!(read.verdicts.len(), 1);
+    let name = "Not tested here: <strong>Wide &lt;b&gt;_windows_&lt;/b&gt; copy</strong>";
+    assert!(read.html.contains(name));
+    assert!(read.html.contains("(no point has gamma = 7)") && read.html.contains("1 not tested here"));
+    assert_eq!(read.json["untested"][0]["why"], "no point has gamma = 7");
+    assert!(read.tex.contains("gamma = 7 & not tested here"));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `report.json`: everything the page shows, and the curves in full.
 
-use ablate_coordinator::sweep::plan::Figure;
+use ablate_coordinator::sweep::plan::{Figure, Untested};
 use ablate_proto::artifact::{Manifest, MetricRow};
 use ablate_proto::id::TaskKey;
 use ablate_proto::status::SweepState;
@@ -26,6 +26,8 @@ struct Everything<'a> {
     stages_naive: u64,
     tasks_unique: usize,
     verdicts: &'a [Verdict],
+    /// Expectations that were not tested, and why.
+    untested: &'a [Untested],
     tables: Vec<Table<'a>>,
     /// As the sweep file asks for them, with rows quoted from papers.
     figures: &'a [Figure],
@@ -84,6 +86,7 @@ pub(crate) fn everything(study: &Study, verdicts: &[Verdict]) -> Result<Vec<u8>,
         stages_naive: plan.stages_naive,
         tasks_unique: plan.tasks.len(),
         verdicts,
+        untested: &plan.untested,
         figures: &plan.figures,
         tables: plan.stages.iter().map(|s| table(study, &s.name)).collect(),
         tasks: tasks

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use ablate_coordinator::sweep::plan::Untested;
+
 use crate::report::format;
 use crate::report::page::cell::bounds;
 use crate::report::page::paired::between;
@@ -77,6 +79,10 @@ fn headline(study: &Study, verdicts: &[Verdict]) -> String {
         // `{}` keeps a name that starts with `[` or `*` from being read as an
         // argument of the line break before it.
         let _ = writeln!(out, "{{}}{} & {status} \\\\", cells.join(" & "));
+    }
+    for Untested { name, why } in &study.plan.untested {
+        let cells = [name, "", why].map(escape).join(" & ");
+        let _ = writeln!(out, "{{}}{cells} & not tested here \\\\");
     }
     out.push_str("\\bottomrule\n\\end{tabular}\n");
     out
