@@ -29,10 +29,6 @@ pub(super) const EXPECT_KEYS: &[&str] = &[
     "name", "stage", "metric", "along", "trend", "above", "below", "at", "factor", "where", "paper",
 ];
 
-pub(super) const FIGURE_KEYS: &[&str] = &[
-    "kind", "title", "stage", "x", "metrics", "file", "caption", "quoted",
-];
-
 /// Reads a list of tables.
 pub(super) fn read<T: DeserializeOwned>(
     entry: &Entry<'_, '_>,

@@ -47,6 +47,7 @@ mod merge;
 mod overrides;
 pub mod plan;
 mod problem;
+mod quoted;
 mod random;
 mod read;
 mod shards;
