@@ -92,6 +92,7 @@ pub(crate) async fn write(
     let html = page::page(&study, &verdicts, &shown).into_string();
     for (name, bytes) in [
         ("report.csv", export::csv::table(&study)?),
+        ("means.csv", export::means::table(&study)?),
         ("differences.csv", export::differences::table(&study)?),
         ("report.json", export::json::everything(&study, &verdicts)?),
         ("report.tex", export::latex::tables(&study, &verdicts)),

@@ -30,6 +30,7 @@ pub(super) struct Read {
     pub verdicts: Vec<Verdict>,
     pub html: String,
     pub csv: Vec<u8>,
+    pub means: Vec<u8>,
     pub differences: Vec<u8>,
     pub json: Value,
     pub tex: String,
@@ -43,6 +44,7 @@ pub(super) async fn report(store: Arc<dyn ObjectStore>) -> Read {
         verdicts: written.verdicts,
         html: String::from_utf8(std::fs::read(&written.html).expect("html")).expect("UTF-8"),
         csv: read("report.csv"),
+        means: read("means.csv"),
         differences: read("differences.csv"),
         json: serde_json::from_slice(&read("report.json")).expect("JSON"),
         tex: String::from_utf8(read("report.tex")).expect("UTF-8"),
@@ -188,7 +190,9 @@ async fn what_is_not_tested_is_named_wherever_verdicts_are() {
     assert_eq!(read.verdicts.len(), 1);
     let name = "Not tested here: <strong>Wide &lt;b&gt;_windows_&lt;/b&gt; copy</strong>";
     assert!(read.html.contains(name));
-    assert!(read.html.contains("(no point has gamma = 7)") && read.html.contains("1 not tested here"));
+    assert!(
+        read.html.contains("(no point has gamma = 7)") && read.html.contains("1 not tested here")
+    );
     assert_eq!(read.json["untested"][0]["why"], "no point has gamma = 7");
     assert!(read.tex.contains("gamma = 7 & not tested here"));
 }

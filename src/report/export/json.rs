@@ -52,6 +52,8 @@ struct Row {
     unit: String,
     mean: Option<f64>,
     interval: Option<Interval>,
+    /// Of fewer than twenty replicates, for which the bootstrap is too narrow.
+    student: Option<Interval>,
     replicates: usize,
     tasks: Vec<TaskKey>,
     missing: Vec<String>,
@@ -121,6 +123,7 @@ fn table<'a>(study: &Study, stage: &'a str) -> Table<'a> {
                 unit: measure.unit,
                 mean: measure.mean,
                 interval: measure.interval,
+                student: measure.student,
                 replicates: measure.samples.len(),
                 tasks: cell
                     .tasks

@@ -5,3 +5,4 @@ pub(super) mod differences;
 pub(super) mod figures;
 pub(super) mod json;
 pub(super) mod latex;
+pub(super) mod means;

@@ -11,7 +11,7 @@ use super::tile::Tile;
 use super::{Drawn, Kind, Layout, chart, marks};
 use crate::report::format;
 use crate::report::page::tables;
-use crate::report::study::Study;
+use crate::report::study::{Measure, Study};
 use plotters::style::Color;
 
 pub(super) const KIND: Kind = Kind {
@@ -164,15 +164,26 @@ pub(super) fn methods(panels: &[Panel]) -> Option<String> {
         .iter()
         .flat_map(|p| &p.series)
         .flat_map(|s| &s.points);
+    whiskers(points.map(|p| &p.measure))
+}
+
+/// A sentence on the intervals of these measures.
+pub(super) fn whiskers<'a>(measures: impl Iterator<Item = &'a Measure>) -> Option<String> {
     let mut words: Vec<&str> = Vec::new();
-    for interval in points.filter_map(|p| p.measure.interval) {
+    let mut few = false;
+    for measure in measures {
+        let Some(interval) = measure.interval else {
+            continue;
+        };
         if !words.contains(&interval.method.words()) {
             words.push(interval.method.words());
         }
+        few |= measure.student.is_some();
     }
-    whiskers(&words)
-}
-
-pub(super) fn whiskers(words: &[&str]) -> Option<String> {
-    (!words.is_empty()).then(|| format!("Whiskers: {}.", words.join("; ")))
+    let narrow = if few {
+        " With few seeds they are too narrow: Student’s stand beside the numbers."
+    } else {
+        ""
+    };
+    (!words.is_empty()).then(|| format!("Whiskers: {}.{narrow}", words.join("; ")))
 }

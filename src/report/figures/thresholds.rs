@@ -43,7 +43,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     let cells = distinct(study, figure, &mut notes);
     let (mut tiles, mut tables) = (Vec::new(), Vec::new());
     let mut legend: Vec<(usize, String)> = Vec::new();
-    let mut words: Vec<&str> = Vec::new();
+    let mut measures: Vec<Measure> = Vec::new();
     for metric in &figure.metrics {
         let all: Vec<Series> = (cells.iter().enumerate())
             .map(|(slot, cell)| series(study, metric, slot, cell))
@@ -60,12 +60,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
             if cells.len() > 1 && !legend.contains(&entry) {
                 legend.push(entry);
             }
-            let intervals = series.points.iter().filter(|(db, _)| marked(*db));
-            for interval in intervals.filter_map(|(_, m)| m.interval) {
-                if !words.contains(&interval.method.words()) {
-                    words.push(interval.method.words());
-                }
-            }
+            let marked = series.points.iter().filter(|(db, _)| marked(*db));
+            measures.extend(marked.map(|(_, measure)| measure.clone()));
         }
         if without < all.len() {
             let width = if figure.metrics.len() == 1 { 580 } else { 440 };
@@ -77,7 +73,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         let why = notes.first().map_or("it names no metric", String::as_str);
         return Err(why.trim_end_matches('.').to_owned());
     }
-    notes.extend(whiskers(&words));
+    notes.extend(whiskers(measures.iter()));
     Ok(Drawn {
         layout: Layout::of(tiles.len()),
         tiles,

@@ -10,8 +10,8 @@ pub(super) mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::figures::{self, Drawn};
 use super::figures::palette;
+use super::figures::{self, Drawn};
 use super::format;
 use super::study::Study;
 use super::verdict::Verdict;
@@ -75,7 +75,7 @@ pub(super) fn page(
                 footer {
                     "Made by ablate " (env!("CARGO_PKG_VERSION"))
                     " from the sweep’s object store. Beside this page: "
-                    code { "report.csv" } ", " code { "differences.csv" } ", " code { "report.json" } ", " code { "report.tex" }
+                    code { "report.csv" } ", " code { "means.csv" } ", " code { "differences.csv" } ", " code { "report.json" } ", " code { "report.tex" }
                     @if !plan.figures.is_empty() { ", and each figure as SVG and PNG" } "."
                 }
             }
