@@ -91,14 +91,19 @@ impl Layout {
 /// # Errors
 /// Why it cannot be drawn, in words for the page.
 pub(super) fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
-    match KINDS.iter().find(|kind| kind.name == figure.kind) {
-        Some(kind) => (kind.draw)(study, figure),
-        None => {
-            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            let known = known.join(", ");
-            Err(format!("there is no kind “{}”, only {known}", figure.kind))
-        }
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == figure.kind) else {
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let known = known.join(", ");
+        return Err(format!("there is no kind “{}”, only {known}", figure.kind));
+    };
+    let mut drawn = (kind.draw)(study, figure)?;
+    if drawn.legend.len() > palette::slots() {
+        drawn.notes.push(format!(
+            "Colours, marks and dashes repeat after {} series: the numbers tell those apart.",
+            palette::slots()
+        ));
     }
+    Ok(drawn)
 }
 
 /// A figure as it stands on the page, above the names of its files.
