@@ -29,7 +29,7 @@ use crate::logs::Logs;
 use crate::outbound::{self, Outbound};
 use crate::results::Results;
 use crate::session::{holds_too_much, receive, stopped};
-use crate::submit::{Submitter, Wanted};
+use crate::submit::{Prepared, Submitter, Wanted};
 use crate::sweep::PRIORITIES;
 
 /// A sweep file with what travels beside it is the largest message there is.
@@ -154,7 +154,10 @@ impl Sweeps for Service {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitReply> {
         let request = request.into_inner();
         let files = request.files.into_iter().map(|f| (f.path, f.content));
-        let submission = self
+        let Prepared {
+            submission,
+            missing,
+        } = self
             .submitter
             .prepare(Wanted {
                 file: request.file,
@@ -167,12 +170,13 @@ impl Sweeps for Service {
             .await
             .map_err(unsubmitted)?;
         self.forget_removed(&submission).await?;
-        let submitted = self
+        let mut submitted = self
             .driver
             .ask(|reply| Command::Submit(submission, reply))
             .await
             .map_err(stopped)?
             .ok_or_else(|| Status::internal("a sweep vanished while it was submitted"))?;
+        submitted.missing = missing;
         tracing::info!(sweep = %submitted.sweep, tasks = submitted.tasks, "sweep submitted");
         Ok(Response::new(submitted.into()))
     }

@@ -231,6 +231,7 @@ where
     let beat = Beat::begin(store.clone(), current(&settings, &state, &store).await?);
     let beat = beat.await?;
     let known = facts.len();
+    let url = settings.core.store.clone();
     let core = Core::recover(settings.core, facts);
     tracing::info!(
         facts = known,
@@ -244,7 +245,7 @@ where
     let closed = state.closed();
     let beat = tokio::spawn(beat.run(down.clone()));
     let (handle, driver) = Driver::start(core, state, store.clone(), down.clone());
-    let service = Service::new(handle, Submitter::new(store.clone()), store);
+    let service = Service::new(handle, Submitter::new(store.clone(), url), store);
     let book = Arc::new(book);
     let following = book.clone();
     let _following = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ablate_proto::id::TaskKey;
 use ablate_proto::layout;
 use ablate_proto::stage::{MAX_FILE_BYTES, MAX_FILES_BYTES, is_inside};
+use ablate_proto::weights::how_to_get;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -51,17 +52,26 @@ pub(crate) struct Wanted {
     pub(crate) files: Vec<(String, Bytes)>,
 }
 
+/// A sweep that was planned and stored.
+pub(crate) struct Prepared {
+    pub(crate) submission: Submission,
+    /// Sentences about weights that it names and the store does not have.
+    pub(crate) missing: Vec<String>,
+}
+
 pub(crate) struct Submitter {
     store: Arc<dyn ObjectStore>,
+    /// The store's URL, for what people are told.
+    url: String,
 }
 
 impl Submitter {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, url: String) -> Self {
+        Self { store, url }
     }
 
     /// Nothing is leased from a file that does not validate.
-    pub(crate) async fn prepare(&self, wanted: Wanted) -> Result<Submission, SubmitError> {
+    pub(crate) async fn prepare(&self, wanted: Wanted) -> Result<Prepared, SubmitError> {
         let Wanted {
             file,
             text,
@@ -90,10 +100,15 @@ impl Submitter {
         let mut plan = planned(&sheet, options.clone()).await?;
         // Few take any; they are planned again, with what those are.
         let (names, networks) = (sweep::named(&plan), sweep::named_weights(&plan));
+        let mut missing = Vec::new();
         if !names.is_empty() || !networks.is_empty() {
+            let weights = weights::find_all(&self.store, &networks).await?;
+            let absent = networks.iter().filter(|name| !weights.contains_key(*name));
+            let how = |name: &String| format!("{} --store {}", how_to_get(name), self.url);
+            missing.extend(absent.map(how));
             let options = sweep::Options {
                 datasets: datasets::find_all(&self.store, &names).await?,
-                weights: weights::find_all(&self.store, &networks).await?,
+                weights,
                 ..options
             };
             plan = planned(&sheet, options).await?;
@@ -121,7 +136,10 @@ impl Submitter {
         for (digest, content) in contents {
             self.put(layout::travelling_file(&digest), content).await?;
         }
-        Ok(submission(&plan))
+        Ok(Prepared {
+            submission: submission(&plan),
+            missing,
+        })
     }
 
     /// Those of the tasks, in their order, that have no result in the store.

@@ -132,4 +132,8 @@ pub struct Submitted {
     pub stages_naive: u64,
     pub tasks: u64,
     pub reused: u64,
+    /// Sentences about weights that the sweep names and the store does not
+    /// have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }

@@ -45,9 +45,11 @@ pub(super) async fn report(context: &Context, args: &ReportArgs) -> CliResult {
             "sweep": sweep,
             "report": written.html,
             "verdicts": written.verdicts,
+            "untested": written.untested,
         }));
     } else {
         lines::line(verdicts::table(&written.verdicts));
+        verdicts::untested(&written.untested);
         lines::line(written.html.display());
     }
     Ok(if args.check && !passed {

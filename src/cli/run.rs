@@ -149,6 +149,14 @@ fn announce(submitted: &Submitted) {
         submitted.stages_naive,
         submitted.reused
     );
+    warn(submitted);
+}
+
+/// What the sweep names and the store does not have.
+pub(super) fn warn(submitted: &Submitted) {
+    for why in &submitted.missing {
+        eprintln!("warning: {}", printable(why));
+    }
 }
 
 fn show(
@@ -171,12 +179,14 @@ fn show(
             "seconds": seconds,
             "report": written.html,
             "verdicts": written.verdicts,
+            "untested": written.untested,
         }));
         return;
     }
     if !written.verdicts.is_empty() {
         lines::line(verdicts::table(&written.verdicts));
     }
+    verdicts::untested(&written.untested);
     lines::line(format_args!(
         "{} of {} tasks done ({} reused, {} failed) in {seconds:.1} s",
         last.done, last.tasks, submitted.reused, last.failed

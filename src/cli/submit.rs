@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::priority::priority;
+use super::run::warn;
 use super::{Context, JoinArgs, SweepArgs};
 use crate::difference::{self, Difference};
 use crate::exit::{CliError, CliResult, Exit, OrExit};
@@ -31,6 +32,7 @@ pub(super) async fn submit(context: &Context, args: &SubmitArgs) -> CliResult {
     let url = &context.settings.store.url;
     let difference = extension(&mut sweeps, &file, url).await?;
     let submitted = sweeps.submit(file).await?;
+    warn(&submitted);
     if context.json {
         let mut json = serde_json::to_value(&submitted).or_exit(Exit::Failed)?;
         if let (Value::Object(json), Some(difference)) = (&mut json, difference) {

@@ -1,8 +1,9 @@
 //! The verdicts of a report as a table for the terminal.
 
+use ablate_coordinator::sweep::plan::Untested;
 use comfy_table::Table;
 
-use crate::lines::printable;
+use crate::lines::{self, printable};
 use crate::report::Verdict;
 
 pub(super) fn table(verdicts: &[Verdict]) -> Table {
@@ -20,6 +21,14 @@ pub(super) fn table(verdicts: &[Verdict]) -> Table {
         ]);
     }
     table
+}
+
+/// Expectations that were not tested, a line each.
+pub(super) fn untested(untested: &[Untested]) {
+    for Untested { name, why } in untested {
+        let (name, why) = (printable(name), printable(why));
+        lines::line(format_args!("not tested here: {name} ({why})"));
+    }
 }
 
 pub(super) fn all_pass(verdicts: &[Verdict]) -> bool {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::format;
-use super::stats::{Interval, mean};
+use super::stats::{Interval, mean, student};
 use super::study::{Cell, Coordinates, Study, follows};
 
 /// The differences along one axis.
@@ -37,6 +37,8 @@ pub(crate) struct Difference {
     pub mean: Option<f64>,
     /// Bootstrap interval of the mean.
     pub interval: Option<Interval>,
+    /// Student's, of few pairs.
+    pub student: Option<Interval>,
     /// The seeds that have a value on both sides.
     pub seeds: Vec<u64>,
     /// Pairs of distinct tasks among them; what the seeds share counts once.
@@ -122,6 +124,7 @@ fn difference(study: &Study, from: &Cell, to: &Cell, metric: &str) -> Difference
     }
     found.pairs = values.len();
     found.mean = mean(&values);
+    found.student = student(&values);
     let what = format!("difference of {metric}");
     found.interval = study.bootstraps.of_mean(&what, keys.into_iter(), &values);
     if !without.is_empty() {

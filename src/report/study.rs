@@ -13,7 +13,7 @@ use super::bootstrap::Bootstraps;
 use super::format;
 use super::gap::Gap;
 use super::load::Images;
-use super::stats::{Interval, is_rate, mean, wilson};
+use super::stats::{Interval, is_rate, mean, student, wilson};
 
 #[derive(Debug)]
 pub(crate) struct Study {
@@ -67,7 +67,10 @@ pub(crate) struct Measure {
     /// Replicates without a value, each with the reason.
     pub missing: Vec<(usize, String)>,
     pub mean: Option<f64>,
+    /// Of the replicates, by resampling; of a single rate, Wilson's.
     pub interval: Option<Interval>,
+    /// Of few replicates, for which resampling is too narrow.
+    pub student: Option<Interval>,
 }
 
 impl Measure {
@@ -294,6 +297,7 @@ impl Study {
         }
         let values: Vec<f64> = measure.samples.iter().map(|s| s.value).collect();
         measure.mean = mean(&values);
+        measure.student = student(&values);
         measure.interval = match measure.samples.as_slice() {
             [Sample { value, n, .. }] => n
                 .filter(|n| is_rate(*value, &measure.unit, *n))

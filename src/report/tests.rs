@@ -2,6 +2,7 @@
 
 mod browser;
 mod crowded;
+mod export;
 mod figures;
 mod fixture;
 mod hostile;
@@ -11,6 +12,7 @@ mod realistic;
 
 use std::sync::Arc;
 
+use ablate_coordinator::sweep::plan::Untested;
 use ablate_proto::artifact::{Direction, MetricRow};
 use ablate_proto::failure::FailureClass;
 use ablate_proto::layout;
@@ -28,6 +30,7 @@ pub(super) struct Read {
     pub verdicts: Vec<Verdict>,
     pub html: String,
     pub csv: Vec<u8>,
+    pub means: Vec<u8>,
     pub differences: Vec<u8>,
     pub json: Value,
     pub tex: String,
@@ -41,6 +44,7 @@ pub(super) async fn report(store: Arc<dyn ObjectStore>) -> Read {
         verdicts: written.verdicts,
         html: String::from_utf8(std::fs::read(&written.html).expect("html")).expect("UTF-8"),
         csv: read("report.csv"),
+        means: read("means.csv"),
         differences: read("differences.csv"),
         json: serde_json::from_slice(&read("report.json")).expect("JSON"),
         tex: String::from_utf8(read("report.tex")).expect("UTF-8"),
@@ -172,6 +176,25 @@ async fn what_was_skipped_is_not_measurable_and_says_why() {
             .is_some_and(|w| w.contains("no weights"))
     );
     assert!(verdict["expected"].is_string() && verdict["value"].is_string());
+}
+
+#[tokio::test]
+async fn what_is_not_tested_is_named_wherever_verdicts_are() {
+    let mut fixture = ladder(1).expect(expectation(&json!({"above": 0.0})));
+    fixture.plan.untested = vec![Untested {
+        name: "Wide <b>_windows_</b> copy".to_owned(),
+        why: "no point has gamma = 7".to_owned(),
+    }];
+    score(&fixture, |x, _| x).await;
+    let read = report(fixture.save().await).await;
+    assert_eq!(read.verdicts.len(), 1);
+    let name = "Not tested here: <strong>Wide &lt;b&gt;_windows_&lt;/b&gt; copy</strong>";
+    assert!(read.html.contains(name));
+    assert!(
+        read.html.contains("(no point has gamma = 7)") && read.html.contains("1 not tested here")
+    );
+    assert_eq!(read.json["untested"][0]["why"], "no point has gamma = 7");
+    assert!(read.tex.contains("gamma = 7 & not tested here"));
 }
 
 #[tokio::test]

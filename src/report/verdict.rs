@@ -51,6 +51,7 @@ pub(crate) struct Reading {
     pub coordinates: Coordinates,
     pub mean: Option<f64>,
     pub interval: Option<Interval>,
+    pub student: Option<Interval>,
     pub replicates: usize,
     pub tasks: Vec<TaskKey>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +184,7 @@ fn reading(
         coordinates: cell.coordinates.clone(),
         mean: measure.mean,
         interval: measure.interval,
+        student: measure.student,
         replicates: measure.samples.len(),
         tasks: tasks.collect(),
         missing: missing.then(|| measure.why_missing().to_owned()),

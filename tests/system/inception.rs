@@ -93,7 +93,18 @@ fn scores_are_skipped_without_weights_and_computed_with_them() {
         missing.contains("ablate weights import inception FILE --store store"),
         "{missing}"
     );
-    site.json(&run);
+    let output = site.run(&run);
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let warnings: Vec<&str> = stderr
+        .lines()
+        .filter(|l| l.starts_with("warning"))
+        .collect();
+    let [warning] = warnings[..] else {
+        panic!("{stderr}");
+    };
+    let line = "ablate weights import inception FILE --store file://";
+    assert!(warning.contains(line), "{warning}");
     let without = scores(&site);
     let names: Vec<&Value> = without.iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["rfid", "fid", "inception_score"]);
@@ -147,6 +158,16 @@ fn scores_are_skipped_without_weights_and_computed_with_them() {
         .replace("scored", "again")
         .replace("overlap_pairs = 8", "overlap_pairs = 9");
     site.submit(join, "again", &again);
+    let other = SWEEP.replace("inception = \"inception\"", "inception = \"mine\"");
+    let other = site.write("other.toml", other.replace("scored", "other"));
+    let submit = ["submit", other.to_str().unwrap(), "--join", join];
+    says(
+        &site,
+        &submit,
+        0,
+        "warning: the weights `mine` are not in the store",
+    );
+    site.json(&["cancel", "other", "--join", join, "--json"]);
     let digest = imported["digest"].as_str().unwrap();
     std::fs::remove_file(site.path().join("store/weights").join(digest)).unwrap();
     // One with an empty cache.

@@ -139,6 +139,7 @@ impl Core {
             stages_naive: sweep.stages_naive,
             tasks: sweep.tasks.len() as u64,
             reused: sweep.reused,
+            missing: Vec::new(),
         })
     }
 

@@ -29,10 +29,6 @@ pub(super) const EXPECT_KEYS: &[&str] = &[
     "name", "stage", "metric", "along", "trend", "above", "below", "at", "factor", "where", "paper",
 ];
 
-pub(super) const FIGURE_KEYS: &[&str] = &[
-    "kind", "title", "stage", "x", "metrics", "file", "caption", "quoted",
-];
-
 /// Reads a list of tables.
 pub(super) fn read<T: DeserializeOwned>(
     entry: &Entry<'_, '_>,
@@ -144,14 +140,23 @@ fn covers(e: &Expectation, axis: &str, wanted: &Value, values: &[Value]) -> bool
     values.iter().any(|value| alone.covers(&of(value)))
 }
 
-/// Whether an expectation speaks only of values that a profile or an override
-/// has taken away: then there is nothing to expect.
-pub(super) fn is_void(plan: &Plan, replaced: &Replaced, e: &Expectation) -> bool {
+/// What a profile or an override has taken away, if an expectation speaks of
+/// nothing else: then there is nothing to test it at.
+pub(super) fn taken_away(plan: &Plan, replaced: &Replaced, e: &Expectation) -> Option<String> {
     let gone = |(axis, wanted): (&String, &Value)| {
         let before = replaced.get(axis).map(Vec::as_slice).unwrap_or_default();
         covers(e, axis, wanted, before) && !covers(e, axis, wanted, values(plan, axis))
     };
-    e.only.iter().any(gone)
+    let (axis, wanted) = e.only.iter().find(|(axis, wanted)| gone((axis, wanted)))?;
+    let shown = |value: &Value| match value {
+        Value::String(word) => inert(word, 80),
+        other => inert(&other.to_string(), 80),
+    };
+    let wanted = match wanted {
+        Value::Array(any) => any.iter().map(shown).collect::<Vec<_>>().join(" or "),
+        one => shown(one),
+    };
+    Some(format!("no point has {} = {wanted}", inert(axis, 80)))
 }
 
 /// Checks an expectation against the plan it belongs to.

@@ -2,9 +2,10 @@
 //! entry of `FIGURE_KINDS`.
 
 use super::error::{Fault, Hint, Problem};
-use super::expect::{Listed, Subject, bad_metric, is_metric};
+use super::expect::{self, Listed, Subject, bad_metric, is_metric};
 use super::plan::{Figure, Plan};
-use super::read::bad_text;
+use super::quoted;
+use super::read::{Entry, bad_text};
 
 /// A kind of figure, and what it needs.
 #[derive(Debug)]
@@ -66,6 +67,23 @@ pub const FIGURE_KINDS: &[FigureKind] = &[
     },
 ];
 
+/// The keys of a figure.
+const KEYS: &[&str] = &[
+    "kind", "title", "stage", "x", "metrics", "file", "caption", "quoted",
+];
+
+/// Reads all `[[figure]]`.
+pub(super) fn read(entry: &Entry<'_, '_>) -> Result<Vec<Listed<Figure>>, Fault> {
+    for (_, figure) in entry.tables()? {
+        let fields = figure.get_ref().as_table().map(|t| entry.scope.entries(t));
+        let fields = fields.unwrap_or_default();
+        if let Some(rows) = fields.iter().find(|field| field.key == "quoted") {
+            quoted::check(rows)?;
+        }
+    }
+    expect::read(entry, KEYS)
+}
+
 /// Checks a figure against the plan it belongs to.
 pub(super) fn check(plan: &Plan, listed: &Listed<Figure>) -> Result<(), Fault> {
     let figure = &listed.item;
@@ -82,26 +100,6 @@ pub(super) fn check(plan: &Plan, listed: &Listed<Figure>) -> Result<(), Fault> {
     ] {
         if let Some(why) = text.and_then(|text| bad_text(text)) {
             return refuse(key, format!("its {key} {why}"));
-        }
-    }
-    for quoted in &figure.quoted {
-        let named = [("name", &quoted.name), ("source", &quoted.source)];
-        let values = quoted
-            .values
-            .iter()
-            .flat_map(|(k, v)| [("column", k), ("value", v)]);
-        for (what, text) in named.into_iter().chain(values) {
-            if let Some(why) = bad_text(text) {
-                return refuse("quoted", format!("the {what} of a quoted row {why}"));
-            }
-        }
-        if quoted.values.is_empty() {
-            let name = super::error::Name(&quoted.name);
-            return refuse("quoted", format!("the quoted row {name} has no `values`"));
-        }
-        if quoted.name.is_empty() || quoted.source.is_empty() {
-            let why = "a quoted row needs a `name`, and a `source`: the paper and its table";
-            return refuse("quoted", why.to_owned());
         }
     }
     let Some(kind) = FIGURE_KINDS.iter().find(|kind| kind.name == figure.kind) else {

@@ -10,6 +10,7 @@ use super::condition;
 use super::draft::{Cell, Column, Draft, InputDraft, Row, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
 use super::expect;
+use super::figure;
 use super::random;
 use super::read::{Entry, Scope, json, only};
 use super::{MAX_AXES, MAX_POINTS, MAX_PROFILES, MAX_STAGES};
@@ -114,7 +115,7 @@ pub(super) fn read<'t, 'a>(
                 }
             }
             "expect" => draft.expectations = expect::read(&entry, expect::EXPECT_KEYS)?,
-            "figure" => draft.figures = expect::read(&entry, expect::FIGURE_KEYS)?,
+            "figure" => draft.figures = figure::read(&entry)?,
             other => unreachable!("{other} is not among KEYS"),
         }
     }

@@ -47,6 +47,7 @@ mod merge;
 mod overrides;
 pub mod plan;
 mod problem;
+mod quoted;
 mod random;
 mod read;
 mod shards;
@@ -65,7 +66,7 @@ use draft::Draft;
 use error::{Fault, Origin, inert};
 use expand::Points;
 use merge::Merged;
-use plan::{PLAN_VERSION, Plan};
+use plan::{PLAN_VERSION, Plan, Untested};
 
 pub use command::{Attachment, Files, Needs};
 pub use compact::CompactPlan;
@@ -271,6 +272,7 @@ fn assemble(draft: Draft, options: &Options) -> Result<CompactPlan, Fault> {
         points: Vec::new(),
         tasks: Vec::new(),
         expectations: Vec::new(),
+        untested: Vec::new(),
         figures: Vec::new(),
     };
     for listed in &draft.expectations {
@@ -279,9 +281,15 @@ fn assemble(draft: Draft, options: &Options) -> Result<CompactPlan, Fault> {
     for listed in &draft.figures {
         figure::check(&head, listed)?;
     }
-    let expected = draft.expectations.into_iter().map(|l| l.item);
-    let expected = expected.filter(|e| !expect::is_void(&head, &draft.replaced, e));
-    head.expectations = expected.collect();
+    for expectation in draft.expectations.into_iter().map(|l| l.item) {
+        match expect::taken_away(&head, &draft.replaced, &expectation) {
+            None => head.expectations.push(expectation),
+            Some(why) => head.untested.push(Untested {
+                name: expectation.name,
+                why,
+            }),
+        }
+    }
     head.figures = draft.figures.into_iter().map(|l| l.item).collect();
     Ok(CompactPlan {
         head,

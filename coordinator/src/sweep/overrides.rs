@@ -6,6 +6,7 @@ use toml::de::DeTable;
 use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
 use super::expect;
+use super::figure;
 use super::file::{ProfileTable, columns, linked_axes};
 use super::read::{Scope, json, only};
 
@@ -52,8 +53,7 @@ pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Resu
                 draft.expectations.extend(more);
             }
             "figure" => {
-                let more = expect::read(&entry, expect::FIGURE_KEYS)?;
-                draft.figures.extend(more);
+                draft.figures.extend(figure::read(&entry)?);
             }
             other => unreachable!("{other} is not among PROFILE_KEYS"),
         }

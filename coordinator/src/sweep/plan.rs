@@ -33,7 +33,19 @@ pub struct Plan {
     /// Unique tasks, parents before children.
     pub tasks: Vec<PlannedTask>,
     pub expectations: Vec<Expectation>,
+    /// Expectations of the file that a profile or an override leaves no point
+    /// to test at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<Untested>,
     pub figures: Vec<Figure>,
+}
+
+/// An expectation that is not tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Untested {
+    pub name: String,
+    /// What was taken away.
+    pub why: String,
 }
 
 /// An axis: a parameter with values. `name` is as written in the file, either

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::error::inert;
-use super::plan::Plan;
+use super::plan::{Plan, Untested};
 
 /// What a plan amounts to. `Display` is the text of `ablate plan`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +25,8 @@ pub struct PlanSummary {
     pub shared: u64,
     /// In the order they can run.
     pub stages: Vec<StageSummary>,
+    /// Expectations that the profile or an override leaves nothing to test at.
+    pub untested: Vec<Untested>,
 }
 
 /// How many values an axis has.
@@ -81,6 +83,7 @@ pub(super) fn summed(plan: &Plan, points: usize, tasks: usize) -> PlanSummary {
         tasks,
         shared: plan.stages_naive.saturating_sub(tasks),
         stages: plan.stages.iter().map(stage).collect(),
+        untested: plan.untested.clone(),
     }
 }
 
@@ -138,6 +141,12 @@ impl fmt::Display for PlanSummary {
                 stage.axes.join(", ")
             );
             writeln!(f, "{}", line.trim_end())?;
+        }
+        if !self.untested.is_empty() {
+            writeln!(f)?;
+        }
+        for Untested { name, why } in &self.untested {
+            writeln!(f, "not tested here: {} ({why})", inert(name, 200))?;
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ impl CompactPlan {
             stages_naive,
             tasks: _,
             expectations,
+            untested,
             figures,
         } = &self.head;
         out.write_all(b"{\"version\":")?;
@@ -51,6 +52,9 @@ impl CompactPlan {
         self.write_tasks(out)?;
         out.write_all(b"]")?;
         field(out, "expectations", expectations)?;
+        if !untested.is_empty() {
+            field(out, "untested", untested)?;
+        }
         field(out, "figures", figures)?;
         out.write_all(b"}")
     }

@@ -260,6 +260,7 @@ impl From<status::Submitted> for super::SubmitReply {
             stages_naive: submitted.stages_naive,
             tasks: submitted.tasks,
             reused: submitted.reused,
+            missing: submitted.missing,
         }
     }
 }
@@ -274,6 +275,7 @@ impl TryFrom<super::SubmitReply> for status::Submitted {
             stages_naive: wire.stages_naive,
             tasks: wire.tasks,
             reused: wire.reused,
+            missing: wire.missing,
         })
     }
 }

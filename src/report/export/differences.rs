@@ -14,7 +14,7 @@ pub(crate) fn table(study: &Study) -> Result<Vec<u8>, ReportError> {
     header.extend(axes.iter().map(|axis| inert(axis)));
     header.extend(
         [
-            "metric", "unit", "mean", "low", "high", "pairs", "seeds", "note",
+            "metric", "unit", "mean", "low", "high", "pairs", "seeds", "note", "t_low", "t_high",
         ]
         .map(inert),
     );
@@ -38,6 +38,8 @@ pub(crate) fn table(study: &Study) -> Result<Vec<u8>, ReportError> {
                         difference.pairs.to_string(),
                         seeds.join(" "),
                         inert(difference.why.as_deref().unwrap_or_default()),
+                        number(difference.student.map(|i| i.low)),
+                        number(difference.student.map(|i| i.high)),
                     ]);
                     writer.write_record(&record)?;
                 }

@@ -1,6 +1,6 @@
 //! `report.json`: everything the page shows, and the curves in full.
 
-use ablate_coordinator::sweep::plan::Figure;
+use ablate_coordinator::sweep::plan::{Figure, Untested};
 use ablate_proto::artifact::{Manifest, MetricRow};
 use ablate_proto::id::TaskKey;
 use ablate_proto::status::SweepState;
@@ -26,6 +26,8 @@ struct Everything<'a> {
     stages_naive: u64,
     tasks_unique: usize,
     verdicts: &'a [Verdict],
+    /// Expectations that were not tested, and why.
+    untested: &'a [Untested],
     tables: Vec<Table<'a>>,
     /// As the sweep file asks for them, with rows quoted from papers.
     figures: &'a [Figure],
@@ -50,6 +52,8 @@ struct Row {
     unit: String,
     mean: Option<f64>,
     interval: Option<Interval>,
+    /// Of fewer than twenty replicates, for which the bootstrap is too narrow.
+    student: Option<Interval>,
     replicates: usize,
     tasks: Vec<TaskKey>,
     missing: Vec<String>,
@@ -84,6 +88,7 @@ pub(crate) fn everything(study: &Study, verdicts: &[Verdict]) -> Result<Vec<u8>,
         stages_naive: plan.stages_naive,
         tasks_unique: plan.tasks.len(),
         verdicts,
+        untested: &plan.untested,
         figures: &plan.figures,
         tables: plan.stages.iter().map(|s| table(study, &s.name)).collect(),
         tasks: tasks
@@ -118,6 +123,7 @@ fn table<'a>(study: &Study, stage: &'a str) -> Table<'a> {
                 unit: measure.unit,
                 mean: measure.mean,
                 interval: measure.interval,
+                student: measure.student,
                 replicates: measure.samples.len(),
                 tasks: cell
                     .tasks

@@ -3,8 +3,10 @@
 
 use std::fmt::Write;
 
+use ablate_coordinator::sweep::plan::Untested;
+
 use crate::report::format;
-use crate::report::page::cell::bounds;
+use crate::report::page::cell::{bounds, students};
 use crate::report::page::paired::between;
 use crate::report::paired::paired;
 use crate::report::study::Study;
@@ -36,11 +38,13 @@ fn differences(study: &Study, verdicts: &[Verdict], out: &mut String) {
                         (None, Some(why)) => why.clone(),
                         (None, None) => "—".to_owned(),
                     };
+                    let student = students(difference.student, &difference.unit);
                     let cells = [
                         format::metric_in(&difference.metric, &difference.unit),
                         place,
                         difference.shown(),
                         interval,
+                        student.unwrap_or_else(|| "—".to_owned()),
                     ];
                     let cells = cells.map(|text| escape(&text)).join(" & ");
                     let _ = writeln!(rows, "{{}}{cells} & {} \\\\", difference.pairs);
@@ -51,9 +55,14 @@ fn differences(study: &Study, verdicts: &[Verdict], out: &mut String) {
     if rows.is_empty() {
         return;
     }
-    out.push_str("\n% Means of the differences within each seed, with bootstrap 95% intervals.\n");
-    out.push_str("\\begin{tabular}{llllr}\n\\toprule\n");
-    out.push_str("Metric & Step & Difference & 95\\% interval & Pairs \\\\\n\\midrule\n");
+    out.push_str(
+        "\n% Means of the differences within each seed, with bootstrap 95% intervals and,\n",
+    );
+    out.push_str("% of few pairs, Student's.\n");
+    out.push_str("\\begin{tabular}{lllllr}\n\\toprule\n");
+    out.push_str(
+        "Metric & Step & Difference & 95\\% interval & Student's & Pairs \\\\\n\\midrule\n",
+    );
     out.push_str(&rows);
     out.push_str("\\bottomrule\n\\end{tabular}\n");
 }
@@ -77,6 +86,10 @@ fn headline(study: &Study, verdicts: &[Verdict]) -> String {
         // `{}` keeps a name that starts with `[` or `*` from being read as an
         // argument of the line break before it.
         let _ = writeln!(out, "{{}}{} & {status} \\\\", cells.join(" & "));
+    }
+    for Untested { name, why } in &study.plan.untested {
+        let cells = [name, "", why].map(escape).join(" & ");
+        let _ = writeln!(out, "{{}}{cells} & not tested here \\\\");
     }
     out.push_str("\\bottomrule\n\\end{tabular}\n");
     out

@@ -1,7 +1,6 @@
 //! `bars`: grouped bars along an axis, with intervals.
 
 use ablate_coordinator::sweep::plan::Figure;
-use maud::{Markup, html};
 use plotters::prelude::*;
 use serde_json::Value;
 
@@ -10,7 +9,8 @@ use super::curve::methods;
 use super::palette::{TEXT, WHISKER, colour};
 use super::panels::{Panel, Panels, hit, panels};
 use super::scale::Scale;
-use super::{Drawn, Kind, chart, marks};
+use super::tile::Tile;
+use super::{Drawn, Kind, Layout, chart, marks};
 use crate::report::format;
 use crate::report::page::tables;
 use crate::report::study::Study;
@@ -44,8 +44,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         .map(|p| one(study, &panels, p, &axis, &values))
         .collect();
     Ok(Drawn {
-        layout: if panels.len() == 1 { "one" } else { "several" },
-        panels: drawn,
+        layout: Layout::of(panels.len()),
+        tiles: drawn,
         legend,
         blocks: true,
         notes,
@@ -53,7 +53,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     })
 }
 
-fn one(study: &Study, panels: &[Panel], panel: &Panel, axis: &str, values: &[Value]) -> Markup {
+fn one(study: &Study, panels: &[Panel], panel: &Panel, axis: &str, values: &[Value]) -> Tile {
     let several = panels.len() > 1;
     let group = panels.iter().filter(|p| p.group == panel.group);
     let points = || {
@@ -101,7 +101,7 @@ fn one(study: &Study, panels: &[Panel], panel: &Panel, axis: &str, values: &[Val
             hit(study, at, &s.label, &x, p)
         })
         .collect();
-    let svg = chart::draw(&frame, &hits, |chart| {
+    let drawing = chart::draw(&frame, hits, |chart| {
         for (i, series, point) in bars() {
             let (from, to) = (left(i, point.x), left(i, point.x) + width * 0.94);
             let middle = f64::midpoint(from, to);
@@ -123,11 +123,5 @@ fn one(study: &Study, panels: &[Panel], panel: &Panel, axis: &str, values: &[Val
         }
         Ok(())
     });
-    html! {
-        div.panel {
-            @if !panel.title.is_empty() { h4 { (panel.title) } }
-            div.y-name { (panel.y_name) }
-            (svg)
-        }
-    }
+    Tile::chart(&panel.title, &panel.y_name, drawing)
 }

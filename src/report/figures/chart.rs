@@ -1,5 +1,6 @@
-//! The frame that all charts share: ground, grid, axes, and over them a
-//! transparent layer in which every point leads to the task it comes from.
+//! The frame that all charts share: ground, grid, axes, and on the page a
+//! transparent layer over them in which every point leads to the task it comes
+//! from.
 
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
@@ -13,6 +14,7 @@ use crate::report::format;
 /// The backend has whole coordinates only; drawing large and showing small
 /// keeps lines smooth.
 pub(super) const FINE: i32 = 4;
+pub(super) const FINES: u32 = FINE.unsigned_abs();
 
 pub(super) type Chart<'a, 's> = ChartContext<'a, SVGBackend<'s>, Cartesian2d<Axis, Axis>>;
 pub(super) type DrawResult = Result<(), DrawingAreaErrorKind<std::io::Error>>;
@@ -37,30 +39,51 @@ pub(super) struct Hit {
     pub href: Option<String>,
 }
 
+/// A chart, as the elements of an SVG.
+pub(super) struct Drawing {
+    /// In units of the page, each of which is `FINE` units of the drawing.
+    pub width: u32,
+    pub height: u32,
+    pub elements: String,
+    label: String,
+    hits: Vec<(Hit, (i32, i32))>,
+}
+
+/// Draws a chart.
+///
+/// # Errors
+/// Why it cannot be drawn, in words for the page.
 pub(super) fn draw(
     frame: &Frame,
-    hits: &[Hit],
+    hits: Vec<Hit>,
     paint: impl FnOnce(&mut Chart<'_, '_>) -> DrawResult,
-) -> Markup {
-    let fine = FINE.unsigned_abs();
-    let (width, height) = (frame.width * fine, frame.height * fine);
+) -> Result<Drawing, String> {
+    let (width, height) = (frame.width * FINES, frame.height * FINES);
     let mut svg = String::new();
     let places = {
         let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
-        match painted(&root, frame, hits, paint) {
-            Ok(places) => places,
-            Err(why) => {
-                let why = why.to_string();
-                return html! { p.empty { "Not drawn: " (format::clean(&why)) "." } };
-            }
-        }
+        painted(&root, frame, &hits, paint).map_err(|why| why.to_string())?
     };
-    html! {
-        svg.chart viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(frame.label) {
-            (PreEscaped(content(&svg)))
-            @for (hit, (x, y)) in hits.iter().zip(places) {
-                a.hit href=[hit.href.as_deref()] {
-                    circle cx=(x) cy=(y) r=(9 * FINE) { title { (format::clean(&hit.title)) } }
+    Ok(Drawing {
+        width: frame.width,
+        height: frame.height,
+        elements: content(&svg).to_owned(),
+        label: frame.label.clone(),
+        hits: hits.into_iter().zip(places).collect(),
+    })
+}
+
+impl Drawing {
+    /// As it stands on the page.
+    pub(super) fn html(&self) -> Markup {
+        let (width, height) = (self.width * FINES, self.height * FINES);
+        html! {
+            svg.chart viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(self.label) {
+                (PreEscaped(&self.elements))
+                @for (hit, (x, y)) in &self.hits {
+                    a.hit href=[hit.href.as_deref()] {
+                        circle cx=(x) cy=(y) r=(9 * FINE) { title { (format::clean(&hit.title)) } }
+                    }
                 }
             }
         }
@@ -73,7 +96,7 @@ fn painted(
     hits: &[Hit],
     paint: impl FnOnce(&mut Chart<'_, '_>) -> DrawResult,
 ) -> Result<Vec<(i32, i32)>, DrawingAreaErrorKind<std::io::Error>> {
-    let fine = FINE.unsigned_abs();
+    let fine = FINES;
     let bottom = if frame.x_name.is_empty() { 24 } else { 44 };
     let mut chart = ChartBuilder::on(root)
         .margin_top(8 * fine)
@@ -119,23 +142,22 @@ fn content(svg: &str) -> &str {
     svg.get(start..end).unwrap_or_default()
 }
 
-/// A series' line and marker, for legends.
-pub(crate) fn swatch(slot: usize) -> Markup {
+/// Width and height of a [`swatch`], in units of the page.
+pub(super) const SWATCH: (u32, u32) = (34, 14);
+
+/// A series' line and marker, for legends: the elements of an SVG.
+pub(super) fn swatch(slot: usize) -> String {
     let mut svg = String::new();
-    let size = (34 * FINE.unsigned_abs(), 14 * FINE.unsigned_abs());
+    let size = (SWATCH.0 * FINES, SWATCH.1 * FINES);
     {
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         let middle = 7 * FINE;
-        let style = colour(slot).stroke_width(2 * FINE.unsigned_abs());
+        let style = colour(slot).stroke_width(2 * FINES);
         let line = PathElement::new(vec![(0, middle), (34 * FINE, middle)], style);
         // A legend entry that cannot be drawn is left blank.
         let _ = root.draw(&line);
         let _ = marks::marker(&root, slot, (17 * FINE, middle));
         let _ = root.present();
     }
-    html! {
-        svg.chart.swatch viewBox={ "0 0 " (size.0) " " (size.1) } aria-hidden="true" {
-            (PreEscaped(content(&svg)))
-        }
-    }
+    content(&svg).to_owned()
 }

@@ -2,16 +2,16 @@
 //! replicates.
 
 use ablate_coordinator::sweep::plan::Figure;
-use maud::{Markup, html};
 
 use super::chart::{FINE, Frame, Hit};
 use super::palette::{WHISKER, colour};
 use super::panels::{Panel, Panels, hit, panels};
 use super::scale::Scale;
-use super::{Drawn, Kind, chart, marks};
+use super::tile::Tile;
+use super::{Drawn, Kind, Layout, chart, marks};
 use crate::report::format;
 use crate::report::page::tables;
-use crate::report::study::Study;
+use crate::report::study::{Measure, Study};
 use plotters::style::Color;
 
 pub(super) const KIND: Kind = Kind {
@@ -71,8 +71,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         notes.push(method);
     }
     Ok(Drawn {
-        layout: if count == 1 { "one" } else { "several" },
-        panels: drawn,
+        layout: Layout::of(count),
+        tiles: drawn,
         legend,
         notes,
         blocks: false,
@@ -114,7 +114,7 @@ fn one(
     frame: &Frame,
     positions: &[f64],
     values: &[serde_json::Value],
-) -> Markup {
+) -> Tile {
     let top = frame.y.high;
     let count = i32::try_from(panel.series.len()).unwrap_or(1);
     let aside = |slot: usize| (2 * i32::try_from(slot).unwrap_or(0) - (count - 1)) * 5 * FINE;
@@ -128,7 +128,7 @@ fn one(
             hit(study, at, &s.label, &x, p)
         })
         .collect();
-    let svg = chart::draw(frame, &hits, |chart| {
+    let drawing = chart::draw(frame, hits, |chart| {
         for series in &panel.series {
             for stretch in series.stretches() {
                 let path = stretch.iter().map(|p| (positions[p.x], p.mean.min(top)));
@@ -155,13 +155,7 @@ fn one(
         }
         Ok(())
     });
-    html! {
-        div.panel {
-            @if !panel.title.is_empty() { h4 { (panel.title) } }
-            div.y-name { (panel.y_name) }
-            (svg)
-        }
-    }
+    Tile::chart(&panel.title, &panel.y_name, drawing)
 }
 
 /// What the whiskers are.
@@ -170,15 +164,26 @@ pub(super) fn methods(panels: &[Panel]) -> Option<String> {
         .iter()
         .flat_map(|p| &p.series)
         .flat_map(|s| &s.points);
+    whiskers(points.map(|p| &p.measure))
+}
+
+/// A sentence on the intervals of these measures.
+pub(super) fn whiskers<'a>(measures: impl Iterator<Item = &'a Measure>) -> Option<String> {
     let mut words: Vec<&str> = Vec::new();
-    for interval in points.filter_map(|p| p.measure.interval) {
+    let mut few = false;
+    for measure in measures {
+        let Some(interval) = measure.interval else {
+            continue;
+        };
         if !words.contains(&interval.method.words()) {
             words.push(interval.method.words());
         }
+        few |= measure.student.is_some();
     }
-    whiskers(&words)
-}
-
-pub(super) fn whiskers(words: &[&str]) -> Option<String> {
-    (!words.is_empty()).then(|| format!("Whiskers: {}.", words.join("; ")))
+    let narrow = if few {
+        " With few seeds they are too narrow: Student’s stand beside the numbers."
+    } else {
+        ""
+    };
+    (!words.is_empty()).then(|| format!("Whiskers: {}.{narrow}", words.join("; ")))
 }

@@ -1,11 +1,9 @@
 //! `images`: an artefact's PNG for each point.
 
 use ablate_coordinator::sweep::plan::Figure;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use maud::html;
 
-use super::{Drawn, Kind};
+use super::tile::Tile;
+use super::{Drawn, Kind, Layout};
 use crate::report::format;
 use crate::report::page::cell::task_link;
 use crate::report::study::Study;
@@ -27,30 +25,24 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     };
     let cells = study.cells(&figure.stage);
     let all: usize = cells.iter().map(|cell| cell.tasks.len()).sum();
-    let (mut panels, mut notes) = (Vec::new(), Vec::new());
+    let (mut tiles, mut notes) = (Vec::new(), Vec::new());
     for cell in &cells {
         let shown = if all > MANY { 1 } else { cell.tasks.len() };
         for &task in cell.tasks.iter().take(shown) {
             let outcome = &study.outcomes[task];
             let image = match (outcome.images.get(file), &outcome.gap) {
-                (Some(Ok(bytes)), _) => Ok(STANDARD.encode(bytes)),
+                (Some(Ok(bytes)), _) => Ok(bytes.clone()),
                 (Some(Err(why)), _) => Err(why.clone()),
                 (None, Some(gap)) => Err(format!("{}: {}", gap.class, gap.cause)),
                 (None, None) => Err(format!("the task left no {file}")),
             };
             let place = format::coordinates(&cell.coordinates);
-            let seed = (cell.tasks.len() > 1).then(|| format!("seed {}", study.seed(task)));
-            panels.push(html! {
-                figure.picture {
-                    @match &image {
-                        Ok(data) => img src={ "data:image/png;base64," (data) } alt={ (file) " at " (place) };,
-                        Err(why) => p.empty { "— " (format::clean(why)) },
-                    }
-                    figcaption {
-                        span { (place) @if let Some(seed) = &seed { ", " (seed) } }
-                        (task_link(study, task))
-                    }
-                }
+            let seed = (cell.tasks.len() > 1).then(|| format!(", seed {}", study.seed(task)));
+            tiles.push(Tile::Picture {
+                image,
+                alt: format!("{file} at {place}"),
+                place: place + seed.as_deref().unwrap_or_default(),
+                link: task_link(study, task),
             });
         }
     }
@@ -58,8 +50,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         notes.push("One seed of each point is shown.".to_owned());
     }
     Ok(Drawn {
-        panels,
-        layout: "pictures",
+        tiles,
+        layout: Layout::Pictures,
         notes,
         ..Drawn::default()
     })

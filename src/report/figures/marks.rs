@@ -26,7 +26,7 @@ pub(super) fn marker(
 }
 
 /// Corners of a slot's marker around its centre; `None` is a disc.
-fn outline(slot: usize, grow: i32) -> Option<Vec<(i32, i32)>> {
+pub(super) fn outline(slot: usize, grow: i32) -> Option<Vec<(i32, i32)>> {
     let r = 4 * FINE + grow;
     let long = r * 5 / 4;
     match slot % 7 {

@@ -12,14 +12,19 @@ mod panels;
 mod quoted;
 mod ridges;
 mod scale;
+mod standalone;
 mod thresholds;
+mod tile;
 mod training;
 
 use ablate_coordinator::sweep::plan::Figure;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::format;
 use super::study::Study;
+use tile::Tile;
+
+pub(super) use standalone::standalone;
 
 /// A kind of figure.
 struct Kind {
@@ -38,10 +43,9 @@ const KINDS: &[Kind] = &[
 
 /// What a kind makes of a figure; the frame around it is drawn here.
 #[derive(Default)]
-struct Drawn {
-    panels: Vec<Markup>,
-    /// Class of the panels' grid: `one`, `several`, `small` or `pictures`.
-    layout: &'static str,
+pub(super) struct Drawn {
+    tiles: Vec<Tile>,
+    layout: Layout,
     /// Palette slot and label of each series.
     legend: Vec<(usize, String)>,
     /// Whether the series are areas, not lines.
@@ -52,21 +56,78 @@ struct Drawn {
     values: Option<Markup>,
 }
 
-pub(super) fn draw(study: &Study, figure: &Figure, number: usize) -> Markup {
-    let drawn = match KINDS.iter().find(|kind| kind.name == figure.kind) {
-        Some(kind) => (kind.draw)(study, figure),
-        None => {
-            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            let known = known.join(", ");
-            Err(format!("there is no kind “{}”, only {known}", figure.kind))
+/// How the tiles of a figure stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Layout {
+    /// One, with the caption beside it.
+    #[default]
+    One,
+    Several,
+    Small,
+    Pictures,
+}
+
+impl Layout {
+    fn of(tiles: usize) -> Self {
+        match tiles {
+            1 => Self::One,
+            _ => Self::Several,
         }
+    }
+
+    /// Its class in the page's style sheet.
+    fn class(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Several => "several",
+            Self::Small => "small",
+            Self::Pictures => "pictures",
+        }
+    }
+}
+
+/// Draws a figure.
+///
+/// # Errors
+/// Why it cannot be drawn, in words for the page.
+pub(super) fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == figure.kind) else {
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let known = known.join(", ");
+        return Err(format!("there is no kind “{}”, only {known}", figure.kind));
     };
+    let mut drawn = (kind.draw)(study, figure)?;
+    if drawn.legend.len() > palette::slots() {
+        drawn.notes.push(format!(
+            "Colours, marks and dashes repeat after {} series: the numbers tell those apart.",
+            palette::slots()
+        ));
+    }
+    Ok(drawn)
+}
+
+/// A figure as it stands on the page, above the names of its files.
+pub(super) fn html(
+    figure: &Figure,
+    drawn: &Result<Drawn, String>,
+    number: usize,
+    files: &[String],
+) -> Markup {
     html! {
         figure.figure id={ "figure-" (number) } {
             h3 { (format::clean(&figure.title)) }
             @match drawn {
-                Err(why) => p.empty { "Not drawn: " (format::clean(&why)) "." },
-                Ok(drawn) => (frame(&drawn, figure)),
+                Err(why) => p.empty { "Not drawn: " (format::clean(why)) "." },
+                Ok(drawn) => (frame(drawn, figure)),
+            }
+            @if !files.is_empty() {
+                p.note {
+                    "The figure as a file: "
+                    @for (i, file) in files.iter().enumerate() {
+                        @if i > 0 { ", " }
+                        a href=(file) { (file) }
+                    }
+                }
             }
         }
     }
@@ -74,9 +135,9 @@ pub(super) fn draw(study: &Study, figure: &Figure, number: usize) -> Markup {
 
 fn frame(drawn: &Drawn, figure: &Figure) -> Markup {
     html! {
-        div class={ "body " (drawn.layout) } {
+        div class={ "body " (drawn.layout.class()) } {
             div.panels {
-                @for panel in &drawn.panels { (panel) }
+                @for tile in &drawn.tiles { (tile.html()) }
             }
             figcaption {
                 @if !drawn.legend.is_empty() {
@@ -86,7 +147,7 @@ fn frame(drawn: &Drawn, figure: &Figure) -> Markup {
                                 @if drawn.blocks {
                                     span.block style={ "background:var(--s" (slot % palette::slots()) ")" } {}
                                 } @else {
-                                    (chart::swatch(*slot))
+                                    (swatch(*slot))
                                 }
                                 span { (label) }
                             }
@@ -106,5 +167,16 @@ fn frame(drawn: &Drawn, figure: &Figure) -> Markup {
             }
         }
         (quoted::table(figure))
+    }
+}
+
+/// A series' line and marker on the page.
+fn swatch(slot: usize) -> Markup {
+    let (width, height) = chart::SWATCH;
+    let [width, height] = [width, height].map(|units| units * chart::FINES);
+    html! {
+        svg.chart.swatch viewBox={ "0 0 " (width) " " (height) } aria-hidden="true" {
+            (PreEscaped(chart::swatch(slot)))
+        }
     }
 }

@@ -7,8 +7,9 @@ use maud::{Markup, html};
 
 use super::chart::{FINE, Frame};
 use super::scale::Scale;
+use super::tile::Tile;
 use super::training::{rows, why};
-use super::{Drawn, Kind, chart, marks, palette};
+use super::{Drawn, Kind, Layout, chart, marks, palette};
 use crate::report::format;
 use crate::report::page::cell::task_link;
 use crate::report::study::{Cell, Study};
@@ -36,16 +37,16 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     let cells = study.cells(&figure.stage);
     let mut notes =
         vec!["Each curve goes from 0, its run’s least value, to 1, its largest.".to_owned()];
-    let (mut panels, mut all) = (Vec::new(), Vec::new());
+    let (mut tiles, mut all) = (Vec::new(), Vec::new());
     for cell in &cells {
         let curves = curves(study, cell, &figure.metrics, &mut notes);
         if !curves.is_empty() {
             let width = if cells.len() == 1 { 580 } else { 440 };
-            panels.push(panel(cell, &curves, width));
+            tiles.push(panel(cell, &curves, width));
             all.extend(curves);
         }
     }
-    if panels.is_empty() {
+    if tiles.is_empty() {
         let first = notes.get(1).map_or("no task has curves", String::as_str);
         return Err(first.trim_end_matches('.').to_owned());
     }
@@ -55,8 +56,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     let drawn = |metric: &usize| all.iter().any(|curve| curve.metric == *metric);
     let legend = (0..figure.metrics.len()).filter(drawn);
     Ok(Drawn {
-        layout: if panels.len() == 1 { "one" } else { "several" },
-        panels,
+        layout: Layout::of(tiles.len()),
+        tiles,
         legend: legend
             .map(|metric| {
                 let label = format::metric(&figure.metrics[metric]);
@@ -116,7 +117,7 @@ fn label(study: &Study, cell: &Cell, task: usize) -> String {
     }
 }
 
-fn panel(cell: &Cell, curves: &[Curve], width: u32) -> Markup {
+fn panel(cell: &Cell, curves: &[Curve], width: u32) -> Tile {
     let title = format::coordinates(&cell.coordinates);
     let steps = curves.iter().flat_map(|c| &c.path).map(|p| p.0);
     let frame = Frame {
@@ -129,7 +130,7 @@ fn panel(cell: &Cell, curves: &[Curve], width: u32) -> Markup {
         label: format!("Metrics between their extremes over the training steps {title}"),
         grid: true,
     };
-    let svg = chart::draw(&frame, &[], |chart| {
+    let drawing = chart::draw(&frame, Vec::new(), |chart| {
         for curve in curves {
             let slot = curve.metric % palette::slots();
             marks::line(chart, slot, 2 * FINE.unsigned_abs(), curve.path.clone())?;
@@ -144,13 +145,7 @@ fn panel(cell: &Cell, curves: &[Curve], width: u32) -> Markup {
         }
         Ok(())
     });
-    html! {
-        div.panel {
-            @if !title.is_empty() { h4 { (title) } }
-            div.y-name { "between each run’s extremes" }
-            (svg)
-        }
-    }
+    Tile::chart(&title, "between each run’s extremes", drawing)
 }
 
 /// What 0 and 1 stand for, by run.

@@ -1,20 +1,20 @@
 //! A histogram that changes over training, as a stack of ridges.
 
 use ablate_proto::artifact::MetricRow;
-use maud::{Markup, html};
 use plotters::prelude::*;
 
 use super::chart::{self, FINE, Frame};
 use super::marks;
 use super::palette::{GROUND, colour};
 use super::scale::Scale;
+use super::tile::Tile;
 use crate::report::format;
 
 const MAX_RIDGES: usize = 11;
 /// Height of the tallest ridge, in distances between ridges.
 const OVERLAP: f64 = 2.6;
 
-pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Option<Markup> {
+pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Option<Tile> {
     let last = rows.len().checked_sub(1)?;
     let count = rows.len().min(MAX_RIDGES);
     let picked: Vec<&MetricRow> = (0..count)
@@ -65,7 +65,7 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
         label: format!("{} over the training steps", format::metric(name)),
         grid: false,
     };
-    let svg = chart::draw(&frame, &[], |chart| {
+    let drawing = chart::draw(&frame, Vec::new(), |chart| {
         for (i, row) in picked.iter().enumerate() {
             let base = (count - 1 - i) as f64;
             let height = |v: f64| base + OVERLAP * (v.max(0.0) / tallest).sqrt();
@@ -81,13 +81,7 @@ pub(super) fn ridges(rows: &[&MetricRow], name: &str, label: Option<&str>) -> Op
         }
         Ok(())
     });
-    Some(html! {
-        div.panel.tall {
-            div.y-name {
-                (format::metric(name)) " by step"
-                @if let Some(label) = label { span.muted { " " (label) } }
-            }
-            (svg)
-        }
-    })
+    let name = format!("{} by step", format::metric(name));
+    let tile = Tile::chart("", &name, drawing).with_aside(label.map(str::to_owned));
+    Some(tile.tall())
 }

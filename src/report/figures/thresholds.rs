@@ -9,7 +9,8 @@ use super::chart::{FINE, Frame, Hit};
 use super::curve::whiskers;
 use super::palette::{self, WHISKER, colour};
 use super::scale::Scale;
-use super::{Drawn, Kind, chart, marks};
+use super::tile::Tile;
+use super::{Drawn, Kind, Layout, chart, marks};
 use crate::report::format;
 use crate::report::page::cell::{measured, task_href, text};
 use crate::report::study::{Cell, Measure, Study};
@@ -40,9 +41,9 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
     }
     let mut notes = Vec::new();
     let cells = distinct(study, figure, &mut notes);
-    let (mut panels, mut tables) = (Vec::new(), Vec::new());
+    let (mut tiles, mut tables) = (Vec::new(), Vec::new());
     let mut legend: Vec<(usize, String)> = Vec::new();
-    let mut words: Vec<&str> = Vec::new();
+    let mut measures: Vec<Measure> = Vec::new();
     for metric in &figure.metrics {
         let all: Vec<Series> = (cells.iter().enumerate())
             .map(|(slot, cell)| series(study, metric, slot, cell))
@@ -59,27 +60,23 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
             if cells.len() > 1 && !legend.contains(&entry) {
                 legend.push(entry);
             }
-            let intervals = series.points.iter().filter(|(db, _)| marked(*db));
-            for interval in intervals.filter_map(|(_, m)| m.interval) {
-                if !words.contains(&interval.method.words()) {
-                    words.push(interval.method.words());
-                }
-            }
+            let marked = series.points.iter().filter(|(db, _)| marked(*db));
+            measures.extend(marked.map(|(_, measure)| measure.clone()));
         }
         if without < all.len() {
             let width = if figure.metrics.len() == 1 { 580 } else { 440 };
-            panels.push(panel(study, metric, &all, width));
+            tiles.push(panel(study, metric, &all, width));
             tables.push(table(study, metric, &all));
         }
     }
-    if panels.is_empty() {
+    if tiles.is_empty() {
         let why = notes.first().map_or("it names no metric", String::as_str);
         return Err(why.trim_end_matches('.').to_owned());
     }
-    notes.extend(whiskers(&words));
+    notes.extend(whiskers(measures.iter()));
     Ok(Drawn {
-        layout: if panels.len() == 1 { "one" } else { "several" },
-        panels,
+        layout: Layout::of(tiles.len()),
+        tiles,
         legend,
         notes,
         blocks: false,
@@ -148,7 +145,7 @@ fn missing(study: &Study, cells: &[Cell], metric: &str) -> String {
     found.map_or_else(String::new, |m| m.why_missing().to_owned())
 }
 
-fn panel(study: &Study, metric: &str, all: &[Series], width: u32) -> Markup {
+fn panel(study: &Study, metric: &str, all: &[Series], width: u32) -> Tile {
     let measures = || all.iter().flat_map(|s| &s.points);
     let ends = measures().flat_map(|(_, m)| [m.mean, m.interval.map(|i| i.high)]);
     let high = ends.flatten().fold(0.0, f64::max);
@@ -182,7 +179,7 @@ fn panel(study: &Study, metric: &str, all: &[Series], width: u32) -> Markup {
             href: measure.samples.first().map(|s| task_href(study, s.task)),
         })
         .collect();
-    let svg = chart::draw(&frame, &hits, |chart| {
+    let drawing = chart::draw(&frame, hits, |chart| {
         for series in all {
             let points = series.points.iter();
             let path = points.filter_map(|(db, m)| Some((f64::from(*db), m.mean?)));
@@ -199,12 +196,7 @@ fn panel(study: &Study, metric: &str, all: &[Series], width: u32) -> Markup {
         }
         Ok(())
     });
-    html! {
-        div.panel {
-            div.y-name { (name) }
-            (svg)
-        }
-    }
+    Tile::chart("", &name, drawing)
 }
 
 fn table(study: &Study, metric: &str, all: &[Series]) -> Markup {

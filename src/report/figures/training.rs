@@ -3,12 +3,13 @@
 
 use ablate_coordinator::sweep::plan::Figure;
 use ablate_proto::artifact::MetricRow;
-use maud::{Markup, html};
+use maud::html;
 
 use super::chart::{FINE, Frame};
 use super::ridges::ridges;
 use super::scale::Scale;
-use super::{Drawn, Kind, chart, marks, palette};
+use super::tile::Tile;
+use super::{Drawn, Kind, Layout, chart, marks, palette};
 use crate::report::format;
 use crate::report::page::cell::task_link;
 use crate::report::study::Study;
@@ -65,7 +66,7 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         let first = notes.first().map_or("no task has curves", String::as_str);
         return Err(first.trim_end_matches('.').to_owned());
     }
-    let mut panels: Vec<Markup> = Vec::new();
+    let mut tiles: Vec<Tile> = Vec::new();
     for name in &vectors {
         let first: Vec<&Run> = runs.iter().filter(|run| run.replicate == 0).collect();
         let shown = format::metric(name);
@@ -79,10 +80,10 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         for run in first.iter().take(MAX_RIDGES) {
             let rows = rows(study, run.task, name).filter(|row| !row.values.is_empty());
             let label = (runs.len() > 1).then_some(run.label.as_str());
-            panels.extend(ridges(&rows.collect::<Vec<_>>(), name, label));
+            tiles.extend(ridges(&rows.collect::<Vec<_>>(), name, label));
         }
     }
-    panels.extend(scalars.iter().map(|name| scalar(study, &runs, name)));
+    tiles.extend(scalars.iter().filter_map(|name| scalar(study, &runs, name)));
     let mut legend: Vec<(usize, String)> = Vec::new();
     for (slot, cell) in cells.iter().enumerate().filter(|_| cells.len() > 1) {
         if runs.iter().any(|run| cell.tasks.contains(&run.task)) {
@@ -91,8 +92,8 @@ fn draw(study: &Study, figure: &Figure) -> Result<Drawn, String> {
         }
     }
     Ok(Drawn {
-        panels,
-        layout: "small",
+        tiles,
+        layout: Layout::Small,
         legend,
         notes,
         blocks: false,
@@ -148,7 +149,7 @@ fn metrics(study: &Study, runs: &[Run], wanted: &[String]) -> (Vec<String>, Vec<
     (scalars, vectors)
 }
 
-fn scalar(study: &Study, runs: &[Run], name: &str) -> Markup {
+fn scalar(study: &Study, runs: &[Run], name: &str) -> Option<Tile> {
     let paths: Vec<(usize, Vec<(f64, f64)>)> = runs
         .iter()
         .map(|run| {
@@ -168,7 +169,7 @@ fn scalar(study: &Study, runs: &[Run], name: &str) -> Markup {
     let most = |pick: fn(&(f64, f64)) -> f64| all().map(pick).fold(f64::NEG_INFINITY, f64::max);
     let (low, high) = (least(|p| p.1), most(|p| p.1));
     if low > high {
-        return html! {};
+        return None;
     }
     let y = match low > 0.0 && high / low > 100.0 {
         true => Scale::decades(low, high),
@@ -187,17 +188,13 @@ fn scalar(study: &Study, runs: &[Run], name: &str) -> Markup {
         grid: true,
     };
     let width = FINE.unsigned_abs() * if runs.len() > 1 { 3 } else { 4 } / 2;
-    let svg = chart::draw(&frame, &[], |chart| {
+    let drawing = chart::draw(&frame, Vec::new(), |chart| {
         for (slot, path) in &paths {
             let points = path.iter().map(|(x, y)| (*x, frame.y.at(*y))).collect();
             marks::line(chart, *slot, width, points)?;
         }
         Ok(())
     });
-    html! {
-        div.panel {
-            div.y-name { (name) @if log { span.muted { " log scale" } } }
-            (svg)
-        }
-    }
+    let aside = log.then(|| "log scale".to_owned());
+    Some(Tile::chart("", &name, drawing).with_aside(aside))
 }

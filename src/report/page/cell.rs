@@ -58,13 +58,19 @@ pub(crate) fn bounds(interval: Interval, unit: &str) -> String {
     let half = interval.half();
     let bound = |v: f64| match interval.method {
         Method::Wilson => format!("{v:.3}"),
-        Method::Bootstrap => format::known_within(v, half, unit),
+        Method::Bootstrap | Method::Student => format::known_within(v, half, unit),
     };
     match half > 0.0 {
         true => format!("[{}, {}]", bound(interval.low), bound(interval.high)),
         // A width of zero would claim that the mean is known.
         false => "all equal".to_owned(),
     }
+}
+
+/// Student's interval beside another, unless all values are equal.
+pub(crate) fn students(interval: Option<Interval>, unit: &str) -> Option<String> {
+    let interval = interval.filter(|interval| interval.half() > 0.0)?;
+    Some(format!("t {}", bounds(interval, unit)))
 }
 
 /// Why several values have no interval.
@@ -103,9 +109,11 @@ pub(crate) fn measured(study: &Study, measure: &Measure, intervals: bool) -> Mar
         None => too_few(samples.len()),
     };
     let aside = aside.filter(|_| intervals);
+    let student = students(measure.student, &measure.unit).filter(|_| intervals);
     html! {
         a.num href=(task_href(study, first.task)) title=(title) { (measure.shown()) }
         @if let Some(aside) = aside { span.interval { (aside) } }
+        @if let Some(student) = student { span.interval { (student) } }
         @if samples.len() > 1 && intervals {
             span.seeds {
                 @for sample in samples {

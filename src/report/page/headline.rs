@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ablate_coordinator::sweep::plan::Untested;
 use ablate_proto::status::SweepState;
 use maud::{Markup, html};
 
@@ -31,6 +32,9 @@ pub(super) fn summary(study: &Study, verdicts: &[Verdict]) -> Markup {
                 dt { "Expectations" }
                 dd {
                     strong { (count(Status::Pass)) } " of " (verdicts.len()) " met"
+                    @if !plan.untested.is_empty() {
+                        small { (plan.untested.len()) " not tested here" }
+                    }
                     @if count(Status::NotMeasurable) > 0 {
                         small { (count(Status::NotMeasurable)) " not measurable" }
                     }
@@ -105,14 +109,20 @@ pub(super) fn findings(study: &Study, verdicts: &[Verdict]) -> Markup {
     html! {
         section id="findings" {
             h2 { "Findings" }
-            @if verdicts.is_empty() {
+            @if verdicts.is_empty() && study.plan.untested.is_empty() {
                 p.empty { "The sweep file states no expectations." }
-            } @else {
+            } @else if !verdicts.is_empty() {
                 table.findings {
                     thead {
                         tr { th { "Verdict" } th { "Expectation" } th { "Measured" } }
                     }
                     tbody { @for verdict in verdicts { (finding(study, verdict)) } }
+                }
+            }
+            @for Untested { name, why } in &study.plan.untested {
+                p.untested {
+                    "Not tested here: " strong { (format::clean(name)) }
+                    " (" (format::clean(why)) ")."
                 }
             }
         }

@@ -10,8 +10,8 @@ pub(super) mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::figures;
 use super::figures::palette;
+use super::figures::{self, Drawn};
 use super::format;
 use super::study::Study;
 use super::verdict::Verdict;
@@ -21,7 +21,12 @@ const STYLE: &str = include_str!("style.css");
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 
-pub(super) fn page(study: &Study, verdicts: &[Verdict]) -> Markup {
+/// `figures` are those of the plan, each with the names of its files.
+pub(super) fn page(
+    study: &Study,
+    verdicts: &[Verdict],
+    figures: &[(Result<Drawn, String>, Vec<String>)],
+) -> Markup {
     let plan = &study.plan;
     let title = format::clean(&plan.title);
     html! {
@@ -57,8 +62,8 @@ pub(super) fn page(study: &Study, verdicts: &[Verdict]) -> Markup {
                     @if !plan.figures.is_empty() {
                         section id="figures" {
                             h2 { "Figures" }
-                            @for (i, figure) in plan.figures.iter().enumerate() {
-                                (figures::draw(study, figure, i + 1))
+                            @for (i, (figure, (drawn, files))) in plan.figures.iter().zip(figures).enumerate() {
+                                (figures::html(figure, drawn, i + 1, files))
                             }
                         }
                     }
@@ -70,7 +75,8 @@ pub(super) fn page(study: &Study, verdicts: &[Verdict]) -> Markup {
                 footer {
                     "Made by ablate " (env!("CARGO_PKG_VERSION"))
                     " from the sweep’s object store. Beside this page: "
-                    code { "report.csv" } ", " code { "differences.csv" } ", " code { "report.json" } ", " code { "report.tex" } "."
+                    code { "report.csv" } ", " code { "means.csv" } ", " code { "differences.csv" } ", " code { "report.json" } ", " code { "report.tex" }
+                    @if !plan.figures.is_empty() { ", and each figure as SVG and PNG" } "."
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::cell::{ROWS, bounds, too_few};
+use super::cell::{ROWS, bounds, students, too_few};
 use crate::report::format;
 use crate::report::paired::{Difference, Paired, Step};
 
@@ -86,6 +86,9 @@ fn shown(difference: &Difference) -> Markup {
     html! {
         span.num { (difference.shown()) }
         @if let Some(aside) = aside { span.interval { (aside) } }
+        @if let Some(student) = students(difference.student, &difference.unit) {
+            span.interval { (student) }
+        }
         span.pairs { (format::counted(difference.pairs, "pair")) }
         @if let Some(why) = &why { span.lost.reason { (why) } }
     }

@@ -8,6 +8,7 @@ use super::paired;
 use crate::report::bootstrap::{FEWEST, RESAMPLES};
 use crate::report::format;
 use crate::report::paired::paired as differences;
+use crate::report::stats::MANY;
 use crate::report::study::{Cell, Measure, Study};
 
 pub(super) fn all(study: &Study) -> Markup {
@@ -40,7 +41,9 @@ pub(super) fn all(study: &Study) -> Markup {
                 (format::count(RESAMPLES)) " resampled means), and the seeds beside them lead to "
                 "each one’s task; two seeds have no interval. With few seeds it is too narrow: of "
                 "normal values it holds the mean in 76, 84 and 90 of 100 cases with 3, 5 and 10 "
-                "seeds. Rates of one seed stand with Wilson’s "
+                "seeds. So with fewer than " (MANY) " seeds Student’s 95% interval stands beneath, "
+                "marked t: it holds the mean of normal values in 95 of 100 cases, and may go beyond "
+                "what is possible, as a rate above 1. Rates of one seed stand with Wilson’s "
                 "95% interval. Differences are paired: the mean over seeds of what a step along an axis "
                 "changes within a seed, which takes out what the seeds have in common. "
                 "A dash says why on hovering, and leads to its task."

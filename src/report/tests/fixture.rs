@@ -51,6 +51,7 @@ impl Fixture {
             stages_naive: 0,
             tasks: Vec::new(),
             expectations: Vec::new(),
+            untested: Vec::new(),
             figures: Vec::new(),
         };
         for (name, kind, inputs, own) in stages {

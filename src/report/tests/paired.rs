@@ -63,6 +63,29 @@ async fn differences_within_seeds_see_what_intervals_of_means_do_not() {
         steps[1]["differences"][0]["mean"].as_f64()
     );
     assert_eq!(&table[1][11], "0 1 2 3 4");
+    // Student's: wider than the bootstrap's of five, and around the same mean.
+    for (row, step) in table.iter().zip(steps) {
+        let student = &step["differences"][0]["student"];
+        assert_eq!(student["method"], "student");
+        let number = |i: usize| row[i].parse::<f64>().expect("number");
+        assert!(number(13) < number(8) && number(14) > number(9), "{row:?}");
+        assert!(((number(13) + number(14)) / 2.0 - number(7)).abs() < 1e-9);
+        assert_eq!(Some(number(13)), student["low"].as_f64());
+    }
+    let mut reader = csv::Reader::from_reader(read.means.as_slice());
+    let means: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("rows");
+    assert_eq!(means.len(), 3);
+    for (mean, row) in means.iter().zip(rows) {
+        for (i, value) in [
+            (4, &row["mean"]),
+            (5, &row["interval"]["low"]),
+            (9, &row["student"]["low"]),
+        ] {
+            assert_eq!(mean[i].parse::<f64>().ok(), value.as_f64(), "{mean:?}");
+        }
+        assert_eq!((&mean[0], &mean[8]), ("run", "5"));
+    }
+    assert!(read.html.contains("<span class=\"interval\">t [") && read.tex.contains("& t ["));
 }
 
 #[tokio::test]
@@ -72,6 +95,7 @@ async fn two_seeds_have_no_interval_and_the_page_says_so() {
     let read = report(fixture.save().await).await;
     assert!(read.html.contains("2 seeds: no interval"));
     assert!(read.json["tables"][0]["rows"][0]["interval"].is_null());
+    assert!(read.json["tables"][0]["rows"][0]["student"].is_null());
     let found = &differences(&read.json)[0]["differences"][0];
     assert!(found["interval"].is_null() && found["mean"].is_number());
 }

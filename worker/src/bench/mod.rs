@@ -1,9 +1,10 @@
-//! The training steps that `benches/` measures, a file a model. No part of the
-//! product.
+//! What `benches/` measures of training and of searching, a file a model. No
+//! part of the product.
 
 mod arvm;
 mod autoencoder;
 mod gan;
+mod nearest;
 mod pixelcnn;
 mod unet;
 mod vae;
@@ -13,6 +14,8 @@ use candle_core::{Device, Result, Tensor, bail};
 use crate::nn::adam::{Adam, Settings};
 use crate::nn::params::Named;
 use crate::nn::rng::stream;
+
+pub use nearest::Search;
 
 /// What a runner's allocator is told.
 pub use crate::runner::PURGE_DELAY;

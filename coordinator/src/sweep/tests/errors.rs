@@ -203,6 +203,38 @@ fn expectations() {
 }
 
 #[test]
+fn quoted_rows() {
+    let figure = "[[figure]]\nkind = \"bars\"\ntitle = \"f\"\nstage = \"prior\"\nx = \"gamma\"\nmetrics = [\"m\"]\n";
+    let after = |rows: &str| after_base(&format!("[axes]\ngamma = [3, 5]\n{figure}{rows}"));
+    let with = |keys: &str| after(&format!("[[figure.quoted]]\n{keys}"));
+    let values = |values: &str| {
+        with(&format!(
+            "name = \"a\"\nsource = \"Table 1\"\nvalues = {{ {values} }}"
+        ))
+    };
+    insta::assert_snapshot!(with("name = \"a\"\nsuorce = \"b\""), @"s.toml:22:1: unknown key `suorce` in [[figure.quoted]]; did you mean `source`?");
+    insta::assert_snapshot!(with("name = \"a\"\nvalues = { m = \"1\" }"), @r#"s.toml:20:1: [[figure.quoted]] has no `source`; add source = "Table 1", where they are printed"#);
+    insta::assert_snapshot!(with("name = \" \"\nsource = \"Table 1\"\nvalues = { m = \"1\" }"), @"s.toml:21:1: `name` is empty; say what is quoted, and from where");
+    insta::assert_snapshot!(with("name = 3\nsource = \"Table 1\"\nvalues = { m = \"1\" }"), @"s.toml:21:1: `name` must be a string, but is a whole number");
+    insta::assert_snapshot!(with("name = \"a\\u202e\"\nsource = \"Table 1\"\nvalues = { m = \"1\" }"), @r#"s.toml:21:1: `name` holds the control character \u{202e}"#);
+    insta::assert_snapshot!(values(""), @"s.toml:23:1: `values` is empty; give a number as it is printed, or remove the row");
+    insta::assert_snapshot!(values("m = 8.30"), @"s.toml:23:12: `m` is a number, which would lose the digits of the paper; put it in quotes, as it is printed there");
+    insta::assert_snapshot!(values("m = nan"), @"s.toml:23:12: `m` is a number, which would lose the digits of the paper; put it in quotes, as it is printed there");
+    insta::assert_snapshot!(values("m = \"NaN\""), @"s.toml:23:12: `m` is `NaN`, which is no number of a paper's table");
+    insta::assert_snapshot!(values("m = \"good\""), @"s.toml:23:12: `m` is `good`, which is no number of a paper's table");
+    insta::assert_snapshot!(values("m = [\"1\"]"), @"s.toml:23:12: `m` must be a string, but is a list");
+    insta::assert_snapshot!(values("\"\" = \"1\""), @"s.toml:23:12: `` is no name of a column");
+    let row = "[[figure.quoted]]\nname = \"a\"\nsource = \"b\"\nvalues = { m = \"1\" }\n";
+    insta::assert_snapshot!(after(&row.repeat(5000)), @"s.toml:20:10: there are 5000 quoted rows of one figure, and 100 are possible");
+    insta::assert_snapshot!(after("quoted = 3"), @"s.toml:20:1: `quoted` must be a list of tables, written with double brackets ([[…]]), but is a whole number");
+    let columns: Vec<String> = (0..25).map(|i| format!("m{i} = \"1\"")).collect();
+    insta::assert_snapshot!(values(&columns.join(", ")), @"s.toml:23:1: there are 25 columns of a quoted row, and 24 are possible");
+    // In a profile that was not chosen, too.
+    let profile = "[[profiles.p.figure]]\nkind = \"bars\"\ntitle = \"f\"\nstage = \"prior\"\n[[profiles.p.figure.quoted]]\nname = \"\"";
+    insta::assert_snapshot!(after_base(profile), @r#"s.toml:16:1: in profile `p`: [[figure.quoted]] has no `source`; add source = "Table 1", where they are printed"#);
+}
+
+#[test]
 fn figures() {
     let with = |keys: &str| {
         after_base(&format!(

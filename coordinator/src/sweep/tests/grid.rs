@@ -203,12 +203,20 @@ fn what_speaks_of_values_that_were_taken_away_is_not_expected() {
     );
     let names = |options| {
         let plan = try_plan(&text, &options).unwrap();
-        let names = plan.expectations.into_iter().map(|e| e.name);
-        names.collect::<String>()
+        let names: String = plan.expectations.iter().map(|e| e.name.as_str()).collect();
+        let said = summary(&plan).to_string();
+        let said: Vec<String> = (said.lines().filter(|l| l.starts_with("not tested")))
+            .map(str::to_owned)
+            .collect();
+        (names, said.join("; "))
     };
-    assert_eq!(names(Options::default()), "xy");
-    assert_eq!(names(profile("few")), "y");
-    assert_eq!(names(set(&["gamma=3"])), "y");
+    let tested = |names: &str, said: &str| (names.to_owned(), said.to_owned());
+    assert_eq!(names(Options::default()), tested("xy", ""));
+    let five = "not tested here: x (no point has gamma = 5)";
+    assert_eq!(names(profile("few")), tested("y", five));
+    assert_eq!(names(set(&["gamma=3"])), tested("y", five));
+    let both = format!("{five}; not tested here: y (no point has gamma = 3 or 5)");
+    assert_eq!(names(set(&["gamma=7"])), tested("", &both));
     let never = text.replace("gamma = 5 }", "gamma = 9 }");
     assert!(refused_with(&never, &profile("few")).contains("has no value 9"));
 }

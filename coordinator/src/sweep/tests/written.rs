@@ -24,6 +24,9 @@ fn rows_are_written_as_serde_writes_them() {
         &format!("{BASE}{more}[profiles.p]\nreplicates = 3\nseed = 9\n"),
         &profile("p"),
     );
+    let lost = "[[expect]]\nname = \"lost \\\"é\\\"\"\nstage = \"prior\"\nmetric = \"kl\"\n\
+                below = 1\nwhere = { gamma = 3 }\n";
+    same(&format!("{BASE}{more}{lost}"), &set(&["gamma=5"]));
     same(
         &format!("title = \"a \\\"b\\\" ü\\n\"\n{BASE}"),
         &Options::default(),
