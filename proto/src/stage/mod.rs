@@ -13,6 +13,7 @@ mod decoder;
 mod diffusion;
 mod encode;
 mod evaluate;
+mod features;
 mod gan;
 mod gather;
 mod generate;
@@ -43,6 +44,7 @@ pub use decoder::DecoderSpec;
 pub use diffusion::{DiffusionNet, DiffusionSpec};
 pub use encode::EncodeSpec;
 pub use evaluate::{EvaluateSpec, FidMode, Nearness, Shown};
+pub use features::FeaturesSpec;
 pub use gan::GanSpec;
 pub use gather::GatherSpec;
 pub use generate::GenerateSpec;
@@ -251,6 +253,7 @@ stages! {
     Diffusion => DiffusionSpec,
     Generate => GenerateSpec,
     Resample => ResampleSpec,
+    Features => FeaturesSpec,
     Evaluate => EvaluateSpec,
     Likelihood => LikelihoodSpec,
     Command => CommandSpec,

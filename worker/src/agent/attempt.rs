@@ -72,7 +72,7 @@ struct Ready {
     checkpoint: Option<Fetched>,
     /// The imported data set that a `dataset` stage draws from.
     source: Option<Source>,
-    /// The weights that an `evaluate` stage computes FID with.
+    /// The weights that FID is computed with.
     inception: Option<Cached>,
 }
 
@@ -134,7 +134,7 @@ async fn carry(
     let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
     let inception = ready.inception.as_ref();
     let inception =
-        inception.map(|file| (stages::evaluate::INCEPTION.to_owned(), file.shard_file()));
+        inception.map(|file| (stages::features::INCEPTION.to_owned(), file.shard_file()));
     let job = Job {
         attempt,
         task: task.clone(),
@@ -227,16 +227,14 @@ async fn prepare(
             let made = crate::files::fs::create_dir_all(&out).await;
             made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
         }
+        let (store, cache) = (&context.store, &context.cache);
         if let StageSpec::Dataset(spec) = &task.spec
             && spec.imported().is_some()
         {
-            let (store, cache) = (&context.store, &context.cache);
             let fetched = source::fetch(store, cache, spec, place.source());
             ready.source = Some(fetched.await?);
         }
-        if let StageSpec::Evaluate(spec) = &task.spec {
-            ready.inception = source::inception(&context.store, &context.cache, spec).await?;
-        }
+        ready.inception = source::inception(store, cache, &task.spec).await?;
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
         let checkpoint = async {

@@ -9,7 +9,8 @@ pub(crate) mod dataset;
 mod decoder;
 mod diffusion;
 mod encode;
-pub(crate) mod evaluate;
+mod evaluate;
+pub(crate) mod features;
 mod gan;
 mod gather;
 mod generate;
@@ -47,6 +48,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Diffusion => diffusion::run,
         StageKind::Generate => generate::run,
         StageKind::Resample => resample::run,
+        StageKind::Features => features::run,
         StageKind::Evaluate => evaluate::run,
         StageKind::Command => command::run,
         StageKind::Noop => noop::run,
