@@ -21,7 +21,7 @@ use super::labels::{self, Label};
 use super::plan::Stage;
 use super::shards::{self, Cut, Sealed};
 use super::stages::Graph;
-use super::{MAX_CELLS, MAX_TASKS, Options, datasets, features, weights};
+use super::{MAX_CELLS, MAX_TASKS, Options, datasets, derived, weights};
 
 pub(super) struct Merged {
     /// Parents before children.
@@ -193,7 +193,7 @@ impl Merger<'_> {
                 let whole = self.task(index, inputs, line, (cut, sealed), point);
                 let task = |of: u32| &*self.tasks[of as usize];
                 let parent = |role: &str| Some(task(self.by_stage[*inputs.get(role)?][point]));
-                features::check_weights(stage, task(whole), parent)?;
+                derived::check_parameters(stage, task(whole), parent)?;
                 fixed.push(whole);
             }
             of_points.push(fixed[number as usize]);

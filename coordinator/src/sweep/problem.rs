@@ -126,15 +126,15 @@ pub enum Problem {
     #[error(
         "input `{role}` of stage {} is {}, which is of {}, but {}",
         Name(stage),
-        Name(features),
+        Name(given),
         Name(of),
         Own(beside, own.as_deref())
     )]
-    OtherImages {
+    OtherInput {
         stage: String,
         role: &'static str,
-        /// The stage that computes them, and of which.
-        features: String,
+        /// The stage that plays it, and what that computes of which.
+        given: String,
         of: String,
         beside: &'static str,
         own: Option<String>,
@@ -241,7 +241,7 @@ pub enum Problem {
     BadFigure { title: String, why: String },
 }
 
-/// The images of a stage itself, and how its features are of them.
+/// What a stage itself has in a role.
 struct Own<'a>(&'a str, Option<&'a str>);
 
 impl fmt::Display for Own<'_> {
@@ -252,11 +252,7 @@ impl fmt::Display for Own<'_> {
                 f,
                 "it has no input `{role}`; give it one, or remove this one"
             ),
-            Some(own) => write!(
-                f,
-                "its input `{role}` is {}; compute features of that",
-                Name(own)
-            ),
+            Some(own) => write!(f, "its input `{role}` is {}; compute it of that", Name(own)),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! alone, so nothing else depends on how often a stage is cut.
 //!
 //! A `sample` or `generate` is cut by images, and its whole is a `gather`;
-//! `features` are cut by images, too, and their whole is of the same kind. Of
+//! `features` and `count` are cut by images, too, and their wholes are of the
+//! same kinds. Of
 //! an `evaluate` the search for neighbours is cut, and it reads what was
 //! found. If the samples that a search or features are of are cut as often,
 //! each takes one of those shards, and need not wait for the others.
@@ -16,9 +17,9 @@ use ablate_proto::stage::{StageKind, StageSpec};
 use ablate_proto::task::Input;
 use serde_json::Value;
 
+use super::derived::IMAGES;
 use super::draft::{Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
-use super::features::IMAGES;
 
 /// The parameter that the planner keeps to itself: results do not depend on
 /// it, so tasks do not have it.
@@ -74,7 +75,8 @@ pub(super) fn hint(field: &str, is_axis: bool) -> Option<Hint> {
     let why = if is_axis {
         "no result depends on the number of shards: write it into a stage"
     } else {
-        "stages of the kinds sample, generate, features and evaluate can be cut into shards"
+        "stages of the kinds count, sample, generate, features and evaluate can be cut into \
+         shards"
     };
     (field == SHARDS).then(|| Hint::note(why))
 }
@@ -179,6 +181,7 @@ pub(super) fn inputs_of_whole(
     let (mut all, name) = match kind {
         StageKind::Evaluate => (inputs, "neighbours"),
         StageKind::Features => (Vec::new(), "shard"),
+        StageKind::Count => (inputs, "shard"),
         // It looks up which contexts were unseen.
         _ => {
             let priors = inputs.into_iter().filter(|input| input.role == "prior");

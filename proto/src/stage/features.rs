@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::{FidMode, check_weights};
-use super::shard::MAX_SHARDS;
+use super::shard::check_part;
 use super::{InputInfo, InvalidField, KindInfo, Spec, StageKind};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,13 +57,7 @@ impl Spec for FeaturesSpec {
             "is empty, but features are computed with imported weights: name them".to_owned()
         })?;
         check_weights(&self.inception, &self.inception_digest)?;
-        let (part, parts) = (self.part, self.parts);
-        InvalidField::check((1..=MAX_SHARDS).contains(&parts), "parts", || {
-            format!("is {parts}, but 1 to {MAX_SHARDS} are possible")
-        })?;
-        InvalidField::check(part < parts, "part", || {
-            format!("is {part}, but {parts} parts end at {}", parts - 1)
-        })
+        check_part(self.part, self.parts)
     }
 
     fn data_digest(&self) -> Option<&str> {

@@ -8,6 +8,7 @@
 mod arvm;
 mod autoencoder;
 mod command;
+mod count;
 mod dataset;
 mod decoder;
 mod diffusion;
@@ -39,6 +40,7 @@ use serde_json::{Map, Value};
 pub use arvm::{ArvmSpec, Head, Prior, Tie, Unseen, Weighting, Window};
 pub use autoencoder::{AutoencoderNet, AutoencoderSpec, LatentAct};
 pub use command::{CommandSpec, MAX_FILE_BYTES, MAX_FILES, MAX_FILES_BYTES, is_inside, is_name};
+pub use count::CountSpec;
 pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, HeldOutFrom, Upsampling};
 pub use decoder::DecoderSpec;
 pub use diffusion::{DiffusionNet, DiffusionSpec};
@@ -245,6 +247,7 @@ stages! {
     Autoencoder => AutoencoderSpec,
     Decoder => DecoderSpec,
     Encode => EncodeSpec,
+    Count => CountSpec,
     Arvm => ArvmSpec,
     Pixelcnn => PixelcnnSpec,
     Sample => SampleSpec,

@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use super::{
-    FeaturesSpec, GatherSpec, GenerateSpec, InvalidField, NeighboursSpec, SampleSpec, StageKind,
-    StageSpec,
+    CountSpec, FeaturesSpec, GatherSpec, GenerateSpec, InvalidField, NeighboursSpec, SampleSpec,
+    StageKind, StageSpec,
 };
 
 /// Images that are drawn at a time. Products of matrices may differ in their
@@ -31,7 +31,7 @@ impl StageKind {
     pub fn has_shards(self) -> bool {
         matches!(
             self,
-            Self::Sample | Self::Generate | Self::Features | Self::Evaluate
+            Self::Count | Self::Sample | Self::Generate | Self::Features | Self::Evaluate
         )
     }
 }
@@ -76,11 +76,24 @@ impl StageSpec {
                 }
                 .into()
             }),
+            Self::Count(spec) => {
+                check_whole(spec.parts)?;
+                let shard = |part| {
+                    let (spec, parts) = (spec.clone(), shards);
+                    CountSpec {
+                        part,
+                        parts,
+                        ..spec
+                    }
+                    .into()
+                };
+                Ok(Shards {
+                    shards: (0..shards).map(shard).collect(),
+                    whole: self.clone(),
+                })
+            }
             Self::Features(spec) => {
-                InvalidField::check(spec.parts == 1, "shards", || {
-                    let parts = spec.parts;
-                    format!("cut all of the images: leave `parts` out, which is {parts}")
-                })?;
+                check_whole(spec.parts)?;
                 let shard = |part| {
                     let (part, parts) = if aligned { (0, 1) } else { (part, shards) };
                     let spec = spec.clone();
@@ -119,6 +132,22 @@ impl StageSpec {
             }
         }
     }
+}
+
+/// Refuses to cut what is a part already.
+fn check_whole(parts: usize) -> Result<(), InvalidField> {
+    InvalidField::check(parts == 1, "shards", || {
+        format!("cut all of the images: leave `parts` out, which is {parts}")
+    })
+}
+
+pub(super) fn check_part(part: usize, parts: usize) -> Result<(), InvalidField> {
+    InvalidField::check((1..=MAX_SHARDS).contains(&parts), "parts", || {
+        format!("is {parts}, but 1 to {MAX_SHARDS} are possible")
+    })?;
+    InvalidField::check(part < parts, "part", || {
+        format!("is {part}, but {parts} parts end at {}", parts - 1)
+    })
 }
 
 /// Parts of `0..count` in whole chunks, as evenly as they go; the last ends at

@@ -5,6 +5,7 @@
 mod arvm;
 mod autoencoder;
 mod command;
+mod count;
 pub(crate) mod dataset;
 mod decoder;
 mod diffusion;
@@ -40,6 +41,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Autoencoder => autoencoder::run,
         StageKind::Decoder => decoder::run,
         StageKind::Encode => encode::run,
+        StageKind::Count => count::run,
         StageKind::Arvm => arvm::run,
         StageKind::Pixelcnn => pixelcnn::run,
         StageKind::Sample => sample::run,

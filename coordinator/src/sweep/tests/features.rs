@@ -83,7 +83,7 @@ fn features_of_other_images_or_seen_otherwise_are_refused() {
         assert_ne!(text, SCORED);
         refused(&format!("{BASE}{text}"))
     };
-    insta::assert_snapshot!(with("features = \"seen\",", "features = \"seen_samples\","), @"s.toml:25:33: input `features` of stage `scores` is `seen_samples`, which is of `samples`, but its input `data` is `data`; compute features of that");
+    insta::assert_snapshot!(with("features = \"seen\",", "features = \"seen_samples\","), @"s.toml:25:33: input `features` of stage `scores` is `seen_samples`, which is of `samples`, but its input `data` is `data`; compute it of that");
     insta::assert_snapshot!(with("inputs = { samples = \"samples\", features", "inputs = { features"), @"s.toml:25:31: input `sample_features` of stage `scores` is `seen_samples`, which is of `samples`, but it has no input `samples`; give it one, or remove this one");
     insta::assert_snapshot!(with("inception = \"inception\"", "fid_mode = \"clean_fid\""), @r#"s.toml:23:9: stage `scores` (kind evaluate): `inception` is "", but that of its input `features` is "inception": give both the same"#);
     insta::assert_snapshot!(with("images = \"data\" }", "images = \"data\" }\nfid_mode = \"clean_fid\""), @r#"s.toml:24:9: stage `scores` (kind evaluate): `fid_mode` is "pytorch_fid", but that of its input `features` is "clean_fid": give both the same"#);
@@ -95,6 +95,33 @@ fn features_of_other_images_or_seen_otherwise_are_refused() {
     assert_eq!(both.tasks.len(), 4 + 2 + 2 * (1 + 2 + 2) + 2);
     let one = scored(&["scores.fid_mode=pytorch_fid,clean_fid"]).unwrap_err();
     insta::assert_snapshot!(one, @r#"s.toml:23:9: stage `scores` (kind evaluate): `fid_mode` is "clean_fid", but that of its input `features` is "pytorch_fid": give both the same"#);
+}
+
+#[test]
+fn counts_are_of_the_codes_and_the_window_of_their_prior() {
+    let counts = "[stages.q]\nkind = \"count\"\n";
+    let text = BASE.replace(
+        "kind = \"arvm\"",
+        "kind = \"arvm\"\ninputs = { codes = \"codes\", counts = \"q\" }",
+    );
+    let text = format!("{text}{counts}inputs = {{ codes = \"codes\" }}\n");
+    let options = set(&["gamma=3,5", "q.shards=2", "prior.hidden=[8],[9]"]);
+    let plan = try_plan(&text, &options).unwrap();
+    insta::assert_snapshot!(tasks(&plan, "q"), @r#"
+    q gamma=3 shard 1 of 2 (count) of codes: codes
+    q gamma=3 shard 2 of 2 (count) of codes: codes
+    q gamma=3 (count) of codes: codes, shard.0: q gamma=3 shard 1 of 2, shard.1: q gamma=3 shard 2 of 2
+    "#);
+    // Counted once for both networks.
+    assert_eq!(plan.tasks.len(), 4 + 2 * (3 + 2));
+    let refused = |text: &str, values: &[&str]| refused_with(text, &set(values));
+    insta::assert_snapshot!(refused(&text, &["prior.gamma=5"]), @"");
+    let other = "[stages.more]\nkind = \"encode\"\nfrom = \"held_out\"\n";
+    let text = format!(
+        "{}{other}",
+        text.replace("{ codes = \"codes\" }", "{ codes = \"more\" }")
+    );
+    insta::assert_snapshot!(refused(&text, &[]), @"");
 }
 
 const PROFILED: &str = r#"
