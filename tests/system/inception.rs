@@ -93,7 +93,7 @@ fn says(site: &Site, args: &[&str], code: i32, word: &str) {
 #[test]
 fn scores_are_skipped_without_weights_and_computed_with_them() {
     let site = Site::new();
-    let file = site.write("scored.toml", &format!("{SWEEP}{APART}"));
+    let file = site.write("scored.toml", format!("{SWEEP}{APART}"));
     let file = file.to_str().unwrap();
     let run = ["run", file, "--store", "store", "--json"];
 

@@ -1,4 +1,5 @@
-//! Features as tasks of their own, and the stages that a profile adds.
+//! Features and counts as tasks of their own, and the stages that a profile
+//! adds.
 
 use ablate_proto::stage::StageKind;
 
@@ -115,13 +116,13 @@ fn counts_are_of_the_codes_and_the_window_of_their_prior() {
     // Counted once for both networks.
     assert_eq!(plan.tasks.len(), 4 + 2 * (3 + 2));
     let refused = |text: &str, values: &[&str]| refused_with(text, &set(values));
-    insta::assert_snapshot!(refused(&text, &["prior.gamma=5"]), @"");
+    insta::assert_snapshot!(refused(&text, &["prior.gamma=5"]), @"--set prior.gamma=5: stage `prior` (kind arvm): `gamma` is 5, but that of its input `counts` is 7: give both the same");
     let other = "[stages.more]\nkind = \"encode\"\nfrom = \"held_out\"\n";
     let text = format!(
         "{}{other}",
         text.replace("{ codes = \"codes\" }", "{ codes = \"more\" }")
     );
-    insta::assert_snapshot!(refused(&text, &[]), @"");
+    insta::assert_snapshot!(refused(&text, &[]), @"s.toml:12:29: input `counts` of stage `prior` is `q`, which is of `more`, but its input `codes` is `codes`; compute it of that");
 }
 
 const PROFILED: &str = r#"

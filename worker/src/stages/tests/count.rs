@@ -69,12 +69,12 @@ fn counts_of_other_tokens_windows_or_ties_are_refused() {
     bench.run("shared", counting(Tie::Shared), &codes);
     let wider = CountSpec {
         gamma: 5,
-        ..own.clone()
+        ..own
     };
     bench.run("wider", wider, &codes);
     let part = CountSpec {
         parts: 2,
-        ..own.clone()
+        ..own
     };
     bench.run("part", part, &codes);
     for (counts, word) in [
