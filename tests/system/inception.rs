@@ -53,10 +53,20 @@ const SWEEP: &str = "name = \"scored\"\n\
     [stages.scores]\nkind = \"evaluate\"\ninputs = { model = \"ae\", samples = \"drawn\" }\n\
     noise_draws = 1\noverlap_pairs = 8\noverlap_draws = 64\ninception = \"inception\"\n";
 
-/// The scores that the last run of the sweep left.
-fn scores(site: &Site) -> Vec<Value> {
-    let plan = std::fs::read(site.path().join("store/sweeps/scored/plan.json")).unwrap();
-    let plan: Value = serde_json::from_slice(&plan).unwrap();
+/// What a sweep adds to have the features of its training images computed by
+/// tasks of their own, in two shards.
+const APART: &str = "[profiles.apart.stages.seen]\nkind = \"features\"\n\
+    inputs = { images = \"data\" }\nshards = 2\n\
+    [profiles.apart.stages.scores]\ninputs = { features = \"seen\" }\n";
+
+/// The scores that the last run of a sweep left.
+fn scores(site: &Site, sweep: &str) -> Vec<Value> {
+    let plan = site
+        .path()
+        .join("store/sweeps")
+        .join(sweep)
+        .join("plan.json");
+    let plan: Value = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
     let tasks = plan["tasks"].as_array().unwrap().iter();
     let mut tasks = tasks.filter(|planned| planned["task"]["spec"]["kind"] == "evaluate");
     let key = tasks.next().unwrap()["task"]["key"].as_str().unwrap();
@@ -83,7 +93,7 @@ fn says(site: &Site, args: &[&str], code: i32, word: &str) {
 #[test]
 fn scores_are_skipped_without_weights_and_computed_with_them() {
     let site = Site::new();
-    let file = site.write("scored.toml", SWEEP);
+    let file = site.write("scored.toml", format!("{SWEEP}{APART}"));
     let file = file.to_str().unwrap();
     let run = ["run", file, "--store", "store", "--json"];
 
@@ -105,11 +115,14 @@ fn scores_are_skipped_without_weights_and_computed_with_them() {
     };
     let line = "ablate weights import inception FILE --store file://";
     assert!(warning.contains(line), "{warning}");
-    let without = scores(&site);
+    let without = scores(&site, "scored");
     let names: Vec<&Value> = without.iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["rfid", "fid", "inception_score"]);
     let skipped = |row: &Value| row["note"] == "skipped: no weights" && row["value"].is_null();
     assert!(without.iter().all(skipped), "{without:#?}");
+    let apart = [&run[..], &["--profile", "apart"]].concat();
+    site.json(&apart);
+    assert_eq!(scores(&site, "scored-apart"), without);
 
     let mine = weights(site.path());
     let mine = mine.to_str().unwrap();
@@ -135,7 +148,7 @@ fn scores_are_skipped_without_weights_and_computed_with_them() {
     let new = plan["difference"]["new"].as_array().map(Vec::len);
     assert_eq!((&plan["missing"], new), (&Value::Null, Some(1)), "{plan:#}");
     site.json(&run);
-    let with = scores(&site);
+    let with = scores(&site, "scored");
     let value = |name: &str| {
         let row = with.iter().find(|row| row["name"] == name);
         row.and_then(|row| row["value"].as_f64())
@@ -147,6 +160,22 @@ fn scores_are_skipped_without_weights_and_computed_with_them() {
         value("rfid") > 0.0 && value("inception_score") >= 1.0,
         "{with:#?}"
     );
+    // Apart, they are the same to the last bit, from four tasks: two shards,
+    // what puts them together, and what measures.
+    let args = [
+        "plan",
+        file,
+        "--profile",
+        "apart",
+        "--store",
+        "store",
+        "--json",
+    ];
+    let plan = site.json(&args);
+    let new = plan["difference"]["new"].as_array().map(Vec::len);
+    assert_eq!(new, Some(4), "{plan:#}");
+    site.json(&apart);
+    assert_eq!(scores(&site, "scored-apart"), with);
     let csv = site.path().join("store/sweeps/scored/report/report.csv");
     let csv = std::fs::read_to_string(csv).unwrap();
     assert!(csv.contains("resized as by pytorch-fid"), "{csv}");

@@ -199,6 +199,13 @@ impl StageDraft {
         }
     }
 
+    /// Adds inputs; one in a role that is taken comes in its place.
+    pub(super) fn set_inputs(&mut self, inputs: Vec<InputDraft>) {
+        let taken = |known: &InputDraft| inputs.iter().any(|input| input.role == known.role);
+        self.inputs.retain(|known| !taken(known));
+        self.inputs.extend(inputs);
+    }
+
     /// Sets a parameter of this stage.
     ///
     /// # Errors

@@ -139,18 +139,19 @@ fn offset(origin: Origin) -> usize {
 
 fn stages(entry: &Entry<'_, '_>) -> Result<Vec<StageDraft>, Fault> {
     let entries = entry.entries()?;
-    if entries.len() > MAX_STAGES {
-        let problem = Problem::TooMany {
-            what: "stages",
-            count: entries.len(),
-            max: MAX_STAGES,
-        };
-        return Err(Fault::new(entry.at, problem));
-    }
+    check_stages(entries.len(), entry.at)?;
     entries.iter().map(stage).collect()
 }
 
-fn stage(entry: &Entry<'_, '_>) -> Result<StageDraft, Fault> {
+pub(super) fn check_stages(count: usize, at: Origin) -> Result<(), Fault> {
+    if count <= MAX_STAGES {
+        return Ok(());
+    }
+    let (what, max) = ("stages", MAX_STAGES);
+    Err(Fault::new(at, Problem::TooMany { what, count, max }))
+}
+
+pub(super) fn stage(entry: &Entry<'_, '_>) -> Result<StageDraft, Fault> {
     check_name("stage name", entry)?;
     let fields = entry.entries()?;
     let Some(kind) = fields.iter().find(|field| field.key == "kind") else {
@@ -191,7 +192,7 @@ fn stage(entry: &Entry<'_, '_>) -> Result<StageDraft, Fault> {
     Ok(stage)
 }
 
-fn inputs(entry: &Entry<'_, '_>) -> Result<Vec<InputDraft>, Fault> {
+pub(super) fn inputs(entry: &Entry<'_, '_>) -> Result<Vec<InputDraft>, Fault> {
     entry
         .entries()?
         .into_iter()

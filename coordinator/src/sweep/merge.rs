@@ -21,7 +21,7 @@ use super::labels::{self, Label};
 use super::plan::Stage;
 use super::shards::{self, Cut, Sealed};
 use super::stages::Graph;
-use super::{MAX_CELLS, MAX_TASKS, Options, datasets, weights};
+use super::{MAX_CELLS, MAX_TASKS, Options, datasets, derived, weights};
 
 pub(super) struct Merged {
     /// Parents before children.
@@ -190,7 +190,11 @@ impl Merger<'_> {
                     return Err(Fault::new(stage.at, Problem::TooManyTasks { stage: name }));
                 }
                 let sealed = &seals[spec as usize];
-                fixed.push(self.task(index, inputs, line, (cut, sealed), point));
+                let whole = self.task(index, inputs, line, (cut, sealed), point);
+                let task = |of: u32| &*self.tasks[of as usize];
+                let parent = |role: &str| Some(task(self.by_stage[*inputs.get(role)?][point]));
+                derived::check_parameters(stage, task(whole), parent)?;
+                fixed.push(whole);
             }
             of_points.push(fixed[number as usize]);
         }
@@ -234,9 +238,10 @@ impl Merger<'_> {
             datasets::settle(&mut settled, known)
                 .and_then(|()| build(&settled))
                 .and_then(|spec| datasets::check(spec, known))
-        } else if stage.kind == StageKind::Evaluate {
+        } else if weights::takes(stage.kind) {
             let mut settled = parameters.clone();
-            weights::settle(&mut settled, &self.options.weights).and_then(|()| build(&settled))
+            weights::settle(stage.kind, &mut settled, &self.options.weights)
+                .and_then(|()| build(&settled))
         } else {
             build(parameters)
         };
@@ -296,16 +301,16 @@ impl Merger<'_> {
             return self.add(place, sealed.whole.task(label, seed, parents));
         }
         let kind = self.draft.stages[index].kind;
-        let samples = inputs.get("samples").map(|&stage| {
-            let samples = self.by_stage[stage][point] as usize;
-            self.tasks[samples].clone()
+        let drawn = inputs.get(shards::drawn_by(kind)).map(|&stage| {
+            let drawn = self.by_stage[stage][point] as usize;
+            self.tasks[drawn].clone()
         });
-        let samples = samples.as_ref().map_or(&[][..], |task| &task.inputs);
+        let drawn = drawn.as_ref().map_or(&[][..], |task| &task.inputs);
         let numbered = sealed.shards.iter().enumerate();
         let of_shards: Vec<u32> = numbered
             .map(|(i, seal)| {
                 let label = format!("{label} shard {} of {}", i + 1, cut.shards);
-                let inputs = cut.inputs_of(kind, i, &parents, samples);
+                let inputs = cut.inputs_of(kind, i, &parents, drawn);
                 self.add(place, seal.task(label, seed, inputs))
             })
             .collect();

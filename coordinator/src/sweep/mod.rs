@@ -13,7 +13,7 @@
 //! | `[[points]]` | explicit points; what one leaves out stays as in its stages |
 //! | `[random]` | `count` points drawn with `seed` from `axes` |
 //! | `[[exclude]]`, `[[include]]` | conditions: drop what meets one; keep only what meets one |
-//! | `[profiles.NAME]` | other parameters, axes, seed, replicates |
+//! | `[profiles.NAME]` | other parameters, inputs, axes, seed, replicates; more stages |
 //! | `[[expect]]`, `[[figure]]` | what the report checks and shows |
 //!
 //! An axis is named `parameter` (it enters every stage that has it) or
@@ -33,6 +33,7 @@ mod command;
 mod compact;
 mod condition;
 mod datasets;
+mod derived;
 mod draft;
 mod error;
 mod expand;
@@ -201,8 +202,15 @@ fn drafted(text: &str, options: &Options) -> Result<Draft, Fault> {
     }
     // Profiles that were not chosen are held to the same rules.
     let outline = draft.outline();
+    let sound = stages::Graph::new(&outline).is_ok();
     for profile in &profiles {
-        overrides::profile(&mut outline.clone(), profile).map_err(|fault| Fault {
+        let mut changed = outline.clone();
+        let applied = overrides::profile(&mut changed, profile);
+        let held = applied.and_then(|()| match sound {
+            true => stages::Graph::new(&changed).map(drop),
+            false => Ok(()),
+        });
+        held.map_err(|fault| Fault {
             profile: Some(profile.name.clone()),
             ..fault
         })?;

@@ -7,8 +7,8 @@ use super::draft::{Column, Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
 use super::expect;
 use super::figure;
-use super::file::{ProfileTable, columns, linked_axes};
-use super::read::{Scope, json, only};
+use super::file::{self, ProfileTable, columns, linked_axes};
+use super::read::{Entry, Scope, json, only};
 
 const PROFILE_KEYS: &[&str] = &[
     "title",
@@ -34,12 +34,7 @@ pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Resu
             "replicates" => (draft.replicates, draft.replicates_at) = (entry.whole()?, entry.at),
             "stages" => {
                 for stage in entry.entries()? {
-                    let by = || "it".to_owned();
-                    let index = draft.stage(&stage.key, stage.at, by)?;
-                    for field in stage.entries()? {
-                        let value = field.json()?;
-                        draft.stages[index].set(&field.key, field.at, value)?;
-                    }
+                    stage_of_profile(draft, &stage)?;
                 }
             }
             "axes" => {
@@ -56,6 +51,24 @@ pub(super) fn profile(draft: &mut Draft, profile: &ProfileTable<'_, '_>) -> Resu
                 draft.figures.extend(figure::read(&entry)?);
             }
             other => unreachable!("{other} is not among PROFILE_KEYS"),
+        }
+    }
+    Ok(())
+}
+
+/// Changes a stage, or adds one that the file does not have.
+fn stage_of_profile(draft: &mut Draft, stage: &Entry<'_, '_>) -> Result<(), Fault> {
+    let fields = stage.entries()?;
+    let known = draft.stages.iter().any(|known| known.name == stage.key);
+    if !known && fields.iter().any(|field| field.key == "kind") {
+        draft.stages.push(file::stage(stage)?);
+        return file::check_stages(draft.stages.len(), stage.at);
+    }
+    let index = draft.stage(&stage.key, stage.at, || "it".to_owned())?;
+    for field in fields {
+        match field.key.as_str() {
+            "inputs" => draft.stages[index].set_inputs(file::inputs(&field)?),
+            _ => draft.stages[index].set(&field.key, field.at, field.json()?)?,
         }
     }
     Ok(())

@@ -123,6 +123,22 @@ pub enum Problem {
         accepts: String,
         candidates: Vec<String>,
     },
+    #[error(
+        "input `{role}` of stage {} is {}, which is of {}, but {}",
+        Name(stage),
+        Name(given),
+        Name(of),
+        Own(beside, own.as_deref())
+    )]
+    OtherInput {
+        stage: String,
+        role: &'static str,
+        /// The stage that plays it, and what that computes of which.
+        given: String,
+        of: String,
+        beside: &'static str,
+        own: Option<String>,
+    },
     #[error("stages wait for each other in a circle: {}; remove one of these inputs", path.join(" → "))]
     Cycle { path: Vec<String> },
     #[error("axis {} has no values; list some, or remove it", Name(axis))]
@@ -223,6 +239,22 @@ pub enum Problem {
     BadExpectation { name: String, why: String },
     #[error("figure {}: {why}", Name(title))]
     BadFigure { title: String, why: String },
+}
+
+/// What a stage itself has in a role.
+struct Own<'a>(&'a str, Option<&'a str>);
+
+impl fmt::Display for Own<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(role, own) = self;
+        match own {
+            None => write!(
+                f,
+                "it has no input `{role}`; give it one, or remove this one"
+            ),
+            Some(own) => write!(f, "its input `{role}` is {}; compute it of that", Name(own)),
+        }
+    }
 }
 
 struct Via<'a>(Option<&'a str>);

@@ -2,10 +2,12 @@
 //! puts together what they leave. Points and stages that follow know that one
 //! alone, so nothing else depends on how often a stage is cut.
 //!
-//! A `sample` or `generate` is cut by images, and its whole is a `gather`. Of
+//! A `sample` or `generate` is cut by images, and its whole is a `gather`;
+//! `features` and `count` are cut by images, too, and their wholes are of the
+//! same kinds. Of
 //! an `evaluate` the search for neighbours is cut, and it reads what was
-//! found; if its samples are cut as often, each search takes one of those
-//! shards, and need not wait for the others.
+//! found. If the samples that a search or features are of are cut as often,
+//! each takes one of those shards, and need not wait for the others.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +17,7 @@ use ablate_proto::stage::{StageKind, StageSpec};
 use ablate_proto::task::Input;
 use serde_json::Value;
 
+use super::derived::IMAGES;
 use super::draft::{Draft, StageDraft};
 use super::error::{Fault, Hint, Origin, Problem};
 
@@ -72,7 +75,8 @@ pub(super) fn hint(field: &str, is_axis: bool) -> Option<Hint> {
     let why = if is_axis {
         "no result depends on the number of shards: write it into a stage"
     } else {
-        "stages of the kinds sample, generate and evaluate can be cut into shards"
+        "stages of the kinds count, sample, generate, features and evaluate can be cut into \
+         shards"
     };
     (field == SHARDS).then(|| Hint::note(why))
 }
@@ -85,13 +89,14 @@ impl Cut {
         inputs: &BTreeMap<String, usize>,
     ) -> Result<Self, Fault> {
         let stage = &draft.stages[index];
-        let samples = inputs.get("samples").map(|samples| &draft.stages[*samples]);
+        let drawn = inputs.get(drawn_by(stage.kind));
+        let drawn = drawn.map(|drawn| &draft.stages[*drawn]);
         let cut = Self {
             shards: stage.cut_into(),
-            aligned: samples.is_some_and(|samples| samples.cut_into() == stage.cut_into()),
+            aligned: drawn.is_some_and(|drawn| drawn.cut_into() == stage.cut_into()),
             at: stage.shards.map_or(stage.at, |(at, _)| at),
         };
-        if cut.shards > 1 && stage.kind == StageKind::Evaluate && samples.is_none() {
+        if cut.shards > 1 && stage.kind == StageKind::Evaluate && drawn.is_none() {
             let key = SHARDS.to_owned();
             let why = "cuts the search for the nearest images of samples, and this stage has no \
                        input `samples`; remove it";
@@ -133,31 +138,37 @@ impl Cut {
     }
 
     /// The inputs of a shard: those of the stage, as far as it needs them.
-    /// `samples` are the inputs of what gathered them.
+    /// `drawn` are the inputs of what gathered the samples that it is of.
     pub(super) fn inputs_of(
         self,
         kind: StageKind,
         shard: usize,
         inputs: &[Input],
-        samples: &[Input],
+        drawn: &[Input],
     ) -> Vec<Input> {
-        if kind != StageKind::Evaluate {
-            return inputs.to_vec();
-        }
+        let searches = kind == StageKind::Evaluate;
         let needed = ["data", "samples", "held_out"];
         let mut needed: Vec<Input> = inputs
             .iter()
-            .filter(|input| needed.contains(&input.role.as_str()))
+            .filter(|input| !searches || needed.contains(&input.role.as_str()))
             .cloned()
             .collect();
         let own = role("shard", shard);
         if self.aligned
-            && let Some(own) = samples.iter().find(|input| input.role == own)
-            && let Some(whole) = needed.iter_mut().find(|input| input.role == "samples")
+            && let Some(own) = drawn.iter().find(|input| input.role == own)
+            && let Some(whole) = needed.iter_mut().find(|i| i.role == drawn_by(kind))
         {
             whole.task = own.task;
         }
         needed
+    }
+}
+
+/// The role of the samples that a stage of this kind is of, if it is of some.
+pub(super) fn drawn_by(kind: StageKind) -> &'static str {
+    match kind {
+        StageKind::Features => IMAGES,
+        _ => "samples",
     }
 }
 
@@ -169,6 +180,8 @@ pub(super) fn inputs_of_whole(
 ) -> Vec<Input> {
     let (mut all, name) = match kind {
         StageKind::Evaluate => (inputs, "neighbours"),
+        StageKind::Features => (Vec::new(), "shard"),
+        StageKind::Count => (inputs, "shard"),
         // It looks up which contexts were unseen.
         _ => {
             let priors = inputs.into_iter().filter(|input| input.role == "prior");

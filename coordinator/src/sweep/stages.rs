@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ablate_proto::stage::{InputInfo, KindInfo, StageKind, is_name};
 
+use super::derived;
 use super::draft::{Draft, InputDraft, StageDraft};
 use super::error::{Fault, Hint, Problem};
 
@@ -22,6 +23,7 @@ impl Graph {
             .iter()
             .map(|stage| inputs(draft, stage))
             .collect::<Result<Vec<_>, _>>()?;
+        (0..inputs.len()).try_for_each(|stage| derived::check_inputs(draft, stage, &inputs))?;
         let order = order(draft, &inputs)?;
         Ok(Self { inputs, order })
     }

@@ -27,7 +27,7 @@ pub fn named(plan: &CompactPlan) -> BTreeSet<String> {
     struct Name {
         inception: String,
     }
-    let of_kind = |task: &&Arc<SealedTask>| task.kind == StageKind::Evaluate;
+    let of_kind = |task: &&Arc<SealedTask>| takes(task.kind);
     let tasks = plan.tasks().iter().filter(of_kind);
     let names = tasks.filter_map(|task| serde_json::from_str::<Name>(&task.parameters).ok());
     let mut names: BTreeSet<String> = names.map(|of| of.inception).collect();
@@ -35,16 +35,24 @@ pub fn named(plan: &CompactPlan) -> BTreeSet<String> {
     names
 }
 
+/// Whether stages of a kind compute with imported weights.
+pub(super) fn takes(kind: StageKind) -> bool {
+    matches!(kind, StageKind::Evaluate | StageKind::Features)
+}
+
 /// Fills in the digest of the weights that a stage names, if they are known.
 ///
 /// # Errors
 /// The field at fault, and why.
 pub(super) fn settle(
+    kind: StageKind,
     parameters: &mut Map<String, Value>,
     weights: &Weights,
 ) -> Result<(), (String, String)> {
-    let name = parameters.get(NAME).and_then(Value::as_str);
-    let Some((name, known)) = name.and_then(|name| weights.get_key_value(name)) else {
+    let name = parameters.get(NAME).cloned();
+    let name = name.or_else(|| kind.default_of(NAME)).unwrap_or_default();
+    let name = name.as_str().and_then(|name| weights.get_key_value(name));
+    let Some((name, known)) = name else {
         return Ok(());
     };
     match parameters.get(DIGEST).and_then(Value::as_str) {

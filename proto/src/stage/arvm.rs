@@ -128,7 +128,11 @@ impl Spec for ArvmSpec {
         summary: "count the tokens' conditionals and train γ-ARVM on them",
         recipe: 3,
         seeded: true,
-        inputs: &[InputInfo::required("codes", &[StageKind::Encode])],
+        inputs: &[
+            InputInfo::required("codes", &[StageKind::Encode]),
+            // Of `codes`: what another task counted.
+            InputInfo::optional("counts", &[StageKind::Count]),
+        ],
         hidden: false,
     };
 
@@ -137,19 +141,8 @@ impl Spec for ArvmSpec {
     }
 
     fn validate(&self) -> Result<(), InvalidField> {
-        let gamma = self.gamma;
-        InvalidField::check((1..=511).contains(&gamma), "gamma", || {
-            format!("is {gamma}, but an observation window has a side of 1 to 511")
-        })?;
-        let odd = gamma % 2 == 1 || self.window == Window::Raster1d;
-        InvalidField::check(odd, "gamma", || {
-            let (below, above) = (gamma - 1, gamma + 1);
-            format!(
-                "is {gamma}, but a square window centred on a site has an odd side: \
-                 use {below} or {above}, or window = \"raster1d\""
-            )
-        })?;
-        let blind = gamma == 1 && self.window == Window::Square && self.tie == Tie::Shared;
+        check_window(self.gamma, self.window)?;
+        let blind = self.gamma == 1 && self.window == Window::Square && self.tie == Tie::Shared;
         InvalidField::check(!blind, "gamma", || {
             "is 1, a window of no tokens, and with tie = \"shared\" sites look alike: there is \
              nothing to learn from; use tie = \"per_site\""
@@ -161,4 +154,18 @@ impl Spec for ArvmSpec {
         })?;
         check_training(self.steps, self.batch, self.learning_rate, self.log_every)
     }
+}
+
+pub(super) fn check_window(gamma: usize, window: Window) -> Result<(), InvalidField> {
+    InvalidField::check((1..=511).contains(&gamma), "gamma", || {
+        format!("is {gamma}, but an observation window has a side of 1 to 511")
+    })?;
+    let odd = gamma % 2 == 1 || window == Window::Raster1d;
+    InvalidField::check(odd, "gamma", || {
+        let (below, above) = (gamma - 1, gamma + 1);
+        format!(
+            "is {gamma}, but a square window centred on a site has an odd side: \
+             use {below} or {above}, or window = \"raster1d\""
+        )
+    })
 }

@@ -122,6 +122,9 @@ impl Spec for EvaluateSpec {
             InputInfo::optional("codes", &[StageKind::Encode]),
             InputInfo::optional("encoder", &[StageKind::Autoencoder]),
             InputInfo::optional("held_out", &[StageKind::Dataset]),
+            // Of `data` and of `samples`: what other tasks computed of them.
+            InputInfo::optional("features", &[StageKind::Features]),
+            InputInfo::optional("sample_features", &[StageKind::Features]),
         ],
         hidden: false,
     };
@@ -150,20 +153,24 @@ impl Spec for EvaluateSpec {
                 format!("is {value}, but 1 to {max} is possible")
             })?;
         }
-        let (name, digest) = (self.inception.as_str(), self.inception_digest.as_str());
-        InvalidField::check(name.is_empty() || is_name(name), "inception", || {
-            "is not a name that weights can have".to_owned()
-        })?;
-        let fits = digest.is_empty() || is_digest(digest) && !name.is_empty();
-        InvalidField::check(fits, "inception_digest", || {
-            "must be 64 hexadecimal digits, as `ablate weights list` shows them, beside a name in \
-             `inception`"
-                .to_owned()
-        })
+        check_weights(&self.inception, &self.inception_digest)
     }
 
     fn data_digest(&self) -> Option<&str> {
         let digest = self.inception_digest.as_str();
         (!digest.is_empty()).then_some(digest)
     }
+}
+
+/// The name and the digest of imported weights, as far as they are given.
+pub(super) fn check_weights(name: &str, digest: &str) -> Result<(), InvalidField> {
+    InvalidField::check(name.is_empty() || is_name(name), "inception", || {
+        "is not a name that weights can have".to_owned()
+    })?;
+    let fits = digest.is_empty() || is_digest(digest) && !name.is_empty();
+    InvalidField::check(fits, "inception_digest", || {
+        "must be 64 hexadecimal digits, as `ablate weights list` shows them, beside a name in \
+         `inception`"
+            .to_owned()
+    })
 }

@@ -8,11 +8,13 @@
 mod arvm;
 mod autoencoder;
 mod command;
+mod count;
 mod dataset;
 mod decoder;
 mod diffusion;
 mod encode;
 mod evaluate;
+mod features;
 mod gan;
 mod gather;
 mod generate;
@@ -38,11 +40,13 @@ use serde_json::{Map, Value};
 pub use arvm::{ArvmSpec, Head, Prior, Tie, Unseen, Weighting, Window};
 pub use autoencoder::{AutoencoderNet, AutoencoderSpec, LatentAct};
 pub use command::{CommandSpec, MAX_FILE_BYTES, MAX_FILES, MAX_FILES_BYTES, is_inside, is_name};
+pub use count::CountSpec;
 pub use dataset::{DIGITS_COUNT, DIGITS_DIGEST, DatasetSpec, HeldOutFrom, Upsampling};
 pub use decoder::DecoderSpec;
 pub use diffusion::{DiffusionNet, DiffusionSpec};
 pub use encode::EncodeSpec;
 pub use evaluate::{EvaluateSpec, FidMode, Nearness, Shown};
+pub use features::FeaturesSpec;
 pub use gan::GanSpec;
 pub use gather::GatherSpec;
 pub use generate::GenerateSpec;
@@ -243,6 +247,7 @@ stages! {
     Autoencoder => AutoencoderSpec,
     Decoder => DecoderSpec,
     Encode => EncodeSpec,
+    Count => CountSpec,
     Arvm => ArvmSpec,
     Pixelcnn => PixelcnnSpec,
     Sample => SampleSpec,
@@ -251,6 +256,7 @@ stages! {
     Diffusion => DiffusionSpec,
     Generate => GenerateSpec,
     Resample => ResampleSpec,
+    Features => FeaturesSpec,
     Evaluate => EvaluateSpec,
     Likelihood => LikelihoodSpec,
     Command => CommandSpec,

@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use super::{
-    GatherSpec, GenerateSpec, InvalidField, NeighboursSpec, SampleSpec, StageKind, StageSpec,
+    CountSpec, FeaturesSpec, GatherSpec, GenerateSpec, InvalidField, NeighboursSpec, SampleSpec,
+    StageKind, StageSpec,
 };
 
 /// Images that are drawn at a time. Products of matrices may differ in their
@@ -28,7 +29,10 @@ pub struct Shards {
 impl StageKind {
     /// Whether a stage can be cut into shards.
     pub fn has_shards(self) -> bool {
-        matches!(self, Self::Sample | Self::Generate | Self::Evaluate)
+        matches!(
+            self,
+            Self::Count | Self::Sample | Self::Generate | Self::Features | Self::Evaluate
+        )
     }
 }
 
@@ -48,7 +52,7 @@ impl StageSpec {
                      is possible"
                 )
             })?;
-            let shards = ranges(count, shards).map(part).collect();
+            let shards = ranges(count, CHUNK, shards).map(part).collect();
             Ok(Shards { shards, whole })
         };
         match self {
@@ -72,6 +76,39 @@ impl StageSpec {
                 }
                 .into()
             }),
+            Self::Count(spec) => {
+                check_whole(spec.parts)?;
+                let shard = |part| {
+                    let (spec, parts) = (spec.clone(), shards);
+                    CountSpec {
+                        part,
+                        parts,
+                        ..spec
+                    }
+                    .into()
+                };
+                Ok(Shards {
+                    shards: (0..shards).map(shard).collect(),
+                    whole: self.clone(),
+                })
+            }
+            Self::Features(spec) => {
+                check_whole(spec.parts)?;
+                let shard = |part| {
+                    let (part, parts) = if aligned { (0, 1) } else { (part, shards) };
+                    let spec = spec.clone();
+                    FeaturesSpec {
+                        part,
+                        parts,
+                        ..spec
+                    }
+                    .into()
+                };
+                Ok(Shards {
+                    shards: (0..shards).map(shard).collect(),
+                    whole: self.clone(),
+                })
+            }
             Self::Evaluate(spec) => {
                 let shard = |shard| {
                     NeighboursSpec {
@@ -97,10 +134,27 @@ impl StageSpec {
     }
 }
 
-/// Whole chunks, as evenly as they go; the last ends at `count`.
-fn ranges(count: usize, shards: usize) -> impl Iterator<Item = Range<usize>> {
-    part_of(count.div_ceil(CHUNK), shards)
-        .map(move |chunks| chunks.start * CHUNK..count.min(chunks.end * CHUNK))
+/// Refuses to cut what is a part already.
+fn check_whole(parts: usize) -> Result<(), InvalidField> {
+    InvalidField::check(parts == 1, "shards", || {
+        format!("cut all of the images: leave `parts` out, which is {parts}")
+    })
+}
+
+pub(super) fn check_part(part: usize, parts: usize) -> Result<(), InvalidField> {
+    InvalidField::check((1..=MAX_SHARDS).contains(&parts), "parts", || {
+        format!("is {parts}, but 1 to {MAX_SHARDS} are possible")
+    })?;
+    InvalidField::check(part < parts, "part", || {
+        format!("is {part}, but {parts} parts end at {}", parts - 1)
+    })
+}
+
+/// Parts of `0..count` in whole chunks, as evenly as they go; the last ends at
+/// `count`. Where there are fewer chunks than parts, the last parts are empty.
+pub fn ranges(count: usize, chunk: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = move |chunks: usize| count.min(chunks * chunk);
+    part_of(count.div_ceil(chunk), parts).map(move |chunks| end(chunks.start)..end(chunks.end))
 }
 
 /// So many parts of `0..n`, one after another, the first ones longer by one
@@ -178,5 +232,31 @@ mod tests {
         assert_eq!(of(true), [shard(0, 1), shard(0, 1)]);
         assert_eq!(of(false), [shard(0, 2), shard(1, 2)]);
         assert!(StageSpec::from(GatherSpec {}).in_shards(2, false).is_err());
+    }
+
+    #[test]
+    fn features_are_cut_by_images_or_with_their_samples() {
+        let spec = StageSpec::from(FeaturesSpec::default());
+        let of = |aligned| {
+            let cut = spec.in_shards(2, aligned).unwrap();
+            assert_eq!(cut.whole, spec);
+            cut.shards
+        };
+        let part = |part, parts| {
+            let spec = FeaturesSpec::default();
+            StageSpec::from(FeaturesSpec {
+                part,
+                parts,
+                ..spec
+            })
+        };
+        assert_eq!(of(true), [spec.clone(), spec.clone()]);
+        assert_eq!(of(false), [part(0, 2), part(1, 2)]);
+        let refused = part(0, 2).in_shards(2, false).unwrap_err().to_string();
+        assert!(refused.contains("leave `parts` out"), "{refused}");
+        assert!(part(2, 2).validate().is_err());
+        // Parts without a chunk are empty, and come last.
+        let found: Vec<_> = ranges(40, 16, 4).collect();
+        assert_eq!(found, [0..16, 16..32, 32..40, 40..40]);
     }
 }

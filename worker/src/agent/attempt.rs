@@ -117,7 +117,7 @@ async fn carry(
     let source = source.map(|source| (stages::dataset::SOURCE.to_owned(), source.folder.clone()));
     let inception = ready.inception.as_ref();
     let inception =
-        inception.map(|file| (stages::evaluate::INCEPTION.to_owned(), file.shard_file()));
+        inception.map(|file| (stages::features::INCEPTION.to_owned(), file.shard_file()));
     let job = Job {
         attempt,
         task: task.clone(),

@@ -21,7 +21,7 @@ pub(super) struct Ready {
     pub(super) checkpoint: Option<Fetched>,
     /// The imported data set that a `dataset` stage draws from.
     pub(super) source: Option<Source>,
-    /// The weights that an `evaluate` stage computes FID with.
+    /// The weights that FID is computed with.
     pub(super) inception: Option<Cached>,
 }
 
@@ -62,16 +62,14 @@ pub(super) async fn prepare(
             let made = crate::files::fs::create_dir_all(&out).await;
             made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
         }
+        let (store, cache) = (&context.store, &context.cache);
         if let StageSpec::Dataset(spec) = &task.spec
             && spec.imported().is_some()
         {
-            let (store, cache) = (&context.store, &context.cache);
             let fetched = source::fetch(store, cache, spec, place.source());
             ready.source = Some(fetched.await?);
         }
-        if let StageSpec::Evaluate(spec) = &task.spec {
-            ready.inception = source::inception(&context.store, &context.cache, spec).await?;
-        }
+        ready.inception = source::inception(store, cache, &task.spec).await?;
         let resume = place.resume();
         let inputs = fetch_inputs(context, task);
         let checkpoint = async {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ablate_proto::dataset::Meta;
 use ablate_proto::failure::Failure;
 use ablate_proto::layout;
-use ablate_proto::stage::{DatasetSpec, EvaluateSpec};
+use ablate_proto::stage::{DatasetSpec, StageSpec};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::artifacts::{ArtifactError, Cache, Cached, Store, dataset_meta};
@@ -64,23 +64,24 @@ pub(super) async fn fetch(
 pub(super) async fn inception(
     store: &Store,
     cache: &Cache,
-    spec: &EvaluateSpec,
+    spec: &StageSpec,
 ) -> Result<Option<Cached>, Failure> {
-    let digest = spec.inception_digest.as_str();
+    let (name, digest) = match spec {
+        StageSpec::Evaluate(spec) => (&spec.inception, &spec.inception_digest),
+        StageSpec::Features(spec) => (&spec.inception, &spec.inception_digest),
+        _ => return Ok(None),
+    };
     if digest.is_empty() {
         return Ok(None);
     }
     let key = layout::weights(digest);
     match cache.content(store, &key, digest, None).await {
         Ok(cached) => Ok(Some(cached)),
-        Err(error @ ArtifactError::Missing(_)) => {
-            let name = &spec.inception;
-            Err(Failure::data(format!(
-                "the weights `{name}` have gone since the sweep was planned: {error}; import them \
+        Err(error @ ArtifactError::Missing(_)) => Err(Failure::data(format!(
+            "the weights `{name}` have gone since the sweep was planned: {error}; import them \
                  again (ablate weights import {name} FILE), or submit the sweep again to go \
                  without"
-            )))
-        }
+        ))),
         Err(error) => Err(error.into()),
     }
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::nn::params::Values;
 
 /// The metadata key of the header.
-const HEADER: &str = "ablate";
+pub(super) const HEADER: &str = "ablate";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

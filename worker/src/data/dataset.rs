@@ -171,6 +171,9 @@ fn add_numbers(arrays: &mut Named, name: &str, labels: Vec<u32>, indices: &[usiz
     arrays.insert(format!("{name}_indices"), Array::u32(&n, indices.collect()));
 }
 
+/// The array of the training images.
+pub(super) const TRAIN: &str = "train";
+
 /// Reads the dataset in `folder`.
 ///
 /// # Errors
@@ -181,10 +184,7 @@ pub(crate) fn read(folder: &Path) -> Result<Dataset, Failure> {
         let ([n, channels, h, w], data) = pixels(&mut arrays, name)?;
         arrays.u32::<1>(&format!("{name}_labels"))?;
         arrays.u32::<1>(&format!("{name}_indices"))?;
-        if let Some(value) = data.iter().find(|v| !(-1.0..=1.0).contains(*v)) {
-            let why = format!("{name} has a pixel of {value}, outside of [−1, 1]");
-            return Err(arrays.wrong(why).into());
-        }
+        check_pixels(name, &data).map_err(|why| arrays.wrong(why))?;
         Ok(Images {
             n,
             channels,
@@ -193,7 +193,7 @@ pub(crate) fn read(folder: &Path) -> Result<Dataset, Failure> {
             data,
         })
     };
-    let (train, held_out) = (part("train")?, part("held_out")?);
+    let (train, held_out) = (part(TRAIN)?, part("held_out")?);
     if train.n == 0 {
         return Err(arrays.wrong("it has no training images").into());
     }
@@ -209,12 +209,24 @@ fn pixels(arrays: &mut Arrays, name: &str) -> Result<([usize; 4], Vec<f32>), arr
         return arrays.f32(name);
     }
     let (shape, bytes) = arrays.u8(name)?;
+    Ok((shape, widened(&bytes)))
+}
+
+/// x = 2·u/255 − 1 of each pixel.
+pub(super) fn widened(bytes: &[u8]) -> Vec<f32> {
     // All there are, each computed once.
     let values: Vec<f32> = (0..=u8::MAX)
         .map(|u| 2.0 * f32::from(u) / 255.0 - 1.0)
         .collect();
-    let value = |u: u8| values[usize::from(u)];
-    Ok((shape, bytes.into_iter().map(value).collect()))
+    bytes.iter().map(|u| values[usize::from(*u)]).collect()
+}
+
+/// Refuses pixels outside of [−1, 1], of the images of some name.
+pub(super) fn check_pixels(name: &str, data: &[f32]) -> Result<(), String> {
+    match data.iter().find(|v| !(-1.0..=1.0).contains(*v)) {
+        None => Ok(()),
+        Some(value) => Err(format!("{name} has a pixel of {value}, outside of [−1, 1]")),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use super::images::Images;
 use super::tokens::Tokens;
 
 pub(crate) const FILE: &str = "samples.safetensors";
+/// The array of the images.
+pub(super) const IMAGES: &str = "images";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
@@ -31,7 +33,7 @@ impl Samples {
     /// When the file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
         let images = Array::f32(&self.images.shape(), self.images.data.clone());
-        let mut arrays = BTreeMap::from([("images".to_owned(), images)]);
+        let mut arrays = BTreeMap::from([(IMAGES.to_owned(), images)]);
         let mut bits = 0;
         if let Some(tokens) = &self.tokens {
             let array = Array::u32(&tokens.shape(), tokens.data.clone());
@@ -69,7 +71,7 @@ impl Samples {
     /// When the file is absent or broken.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
         let (header, mut file) = arrays::read::<Header>(&folder.join(FILE))?;
-        let ([n, channels, h, w], images) = file.f32("images")?;
+        let ([n, channels, h, w], images) = file.f32(IMAGES)?;
         let bits = header.bits;
         let tokens = match bits {
             0 => None,

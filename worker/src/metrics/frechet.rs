@@ -6,7 +6,8 @@
 use ablate_proto::failure::Failure;
 use faer::{Mat, Side};
 
-use super::linear::{Features, eigen};
+use super::linear::eigen;
+use super::vectors::Vectors;
 
 /// Mean and covariance of a set.
 #[derive(Debug)]
@@ -29,13 +30,14 @@ enum Spread {
 
 impl Gaussian {
     /// # Errors
-    /// When eigenvalues cannot be found, say of values that are not finite.
-    pub(crate) fn of(features: &Features) -> Result<Self, Failure> {
-        let mean = features.mean();
-        let spread = if features.n < features.width {
-            Spread::Few(features.scaled(&mean))
+    /// When eigenvalues cannot be found, say of values that are not finite, or
+    /// vectors cannot be read.
+    pub(crate) fn of(features: &dyn Vectors) -> Result<Self, Failure> {
+        let mean = features.mean()?;
+        let spread = if features.n() < features.width() {
+            Spread::Few(features.scaled(&mean)?)
         } else {
-            let covariance = features.covariance(&mean);
+            let covariance = features.covariance(&mean)?;
             let (values, vectors) = eigen(covariance.as_ref())?;
             let scaled = Mat::from_fn(vectors.nrows(), vectors.ncols(), |i, j| {
                 vectors[(i, j)] * values[j].max(0.0).sqrt()
@@ -91,6 +93,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Features;
     use crate::nn::rng::stream;
 
     fn normal(n: usize, width: usize, scale: f32, shift: f32) -> Features {
@@ -139,8 +142,8 @@ mod tests {
     fn few_vectors_have_the_distance_that_their_covariances_have() {
         let (few, many) = (normal(20, 24, 1.0, 0.0), normal(40, 24, 2.0, 0.3));
         let as_many = |features: &Features| {
-            let mean = features.mean();
-            let covariance = features.covariance(&mean);
+            let mean = features.mean().unwrap();
+            let covariance = features.covariance(&mean).unwrap();
             let (values, vectors) = eigen(covariance.as_ref()).unwrap();
             let roots = |i, j| vectors[(i, j)] * f64::max(values[j], 0.0).sqrt();
             let root = Mat::from_fn(24, 24, roots) * vectors.transpose();

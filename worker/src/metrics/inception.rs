@@ -15,20 +15,32 @@ use ablate_proto::failure::Failure;
 use ablate_proto::stage::FidMode;
 
 use super::frechet::Gaussian;
-use super::linear::Features;
-use super::{Rows, Samples, Subject, inception_score as score};
+use super::vectors::{Part, Vectors};
+use super::{Rows, Samples, Stored, Subject, inception_score as score};
 use crate::data::images::Images;
-use crate::models::inception::{FEATURES, Inception};
+use crate::models::inception::{FEATURES, Inception, Seen};
 
 /// What the metrics of one task share.
 #[derive(Debug)]
 pub(crate) struct Scores {
-    /// None: the store had no weights of that name.
+    /// None: the store had no weights of that name, or all that is seen was
+    /// seen by other tasks.
     network: Option<Inception>,
+    /// What other tasks saw.
+    known: KnownFeatures,
     mode: FidMode,
     /// Unequal numbers of images are compared, too.
     unequal: bool,
     train: OnceCell<Train>,
+}
+
+/// Features that other tasks computed.
+#[derive(Debug, Default)]
+pub(crate) struct KnownFeatures {
+    /// Of the training images.
+    pub(crate) train: Option<Stored>,
+    /// Of the samples, with logits.
+    pub(crate) samples: Option<Stored>,
 }
 
 /// What is kept of the training images' features.
@@ -42,27 +54,47 @@ impl Scores {
     pub(crate) fn new(network: Option<Inception>, mode: FidMode, unequal: bool) -> Self {
         Self {
             network,
+            known: KnownFeatures::default(),
             mode,
             unequal,
             train: OnceCell::new(),
         }
     }
 
+    pub(crate) fn with_known(self, known: KnownFeatures) -> Self {
+        Self { known, ..self }
+    }
+
+    /// Refuses features of other samples than these `n`.
+    ///
+    /// # Errors
+    /// When they are.
+    pub(crate) fn check_samples(&self, n: usize) -> Result<(), Failure> {
+        let known = self.known.samples.as_ref();
+        known.map_or(Ok(()), |known| known.check(n, true))
+    }
+
+    fn has_weights(&self) -> bool {
+        let KnownFeatures { train, samples } = &self.known;
+        self.network.is_some() || train.is_some() || samples.is_some()
+    }
+
+    fn see(&self, images: &Images) -> Result<Seen, Failure> {
+        let network = self.network.as_ref();
+        let missing = || Failure::bug("images are to be seen without Inception's weights");
+        network.ok_or_else(missing)?.see(images, self.mode)
+    }
+
     /// Computed when it is first asked for.
-    fn train(&self, network: &Inception, images: &Images) -> Result<&Train, Failure> {
+    fn train(&self, images: &Images) -> Result<&Train, Failure> {
         if let Some(train) = self.train.get() {
             return Ok(train);
         }
-        let features = network.see(images, self.mode)?.features;
-        let half = features.n / 2;
-        let floor = if half < 2 {
-            None
-        } else {
-            let first = Gaussian::of(&features.slice(0, half))?;
-            Some(first.distance(&Gaussian::of(&features.slice(half, 2 * half))?)?)
+        let train = match &self.known.train {
+            Some(known) => Train::of(&known.features())?,
+            None => Train::of(&self.see(images)?.features)?,
         };
-        let all = Gaussian::of(&features)?;
-        Ok(self.train.get_or_init(|| Train { all, floor }))
+        Ok(self.train.get_or_init(|| train))
     }
 
     /// Says what a distance is of, and what to make of it.
@@ -87,23 +119,55 @@ impl Scores {
     }
 }
 
+impl Train {
+    fn of(features: &dyn Vectors) -> Result<Self, Failure> {
+        let half = features.n() / 2;
+        let part = |rows| Gaussian::of(&Part { of: features, rows });
+        let floor = if half < 2 {
+            None
+        } else {
+            let first = part(0..half)?;
+            Some(first.distance(&part(half..2 * half)?)?)
+        };
+        let all = Gaussian::of(features)?;
+        Ok(Self { all, floor })
+    }
+}
+
 pub(super) fn of_samples(samples: &Samples<'_>) -> Rows {
     let Some(scores) = samples.scores else {
         return Ok(Vec::new());
     };
-    let Some(network) = &scores.network else {
+    if !scores.has_weights() {
         return Ok(without_weights(&["fid", "inception_score"]));
-    };
+    }
+    match &scores.known.samples {
+        None => {
+            let Seen { features, logits } = scores.see(samples.images)?;
+            of_seen(scores, samples, &features, &logits)
+        }
+        Some(known) => {
+            let logits = known.logits();
+            let logits = logits.ok_or_else(|| Failure::bug("features without logits"))?;
+            of_seen(scores, samples, &known.features(), &logits)
+        }
+    }
+}
+
+fn of_seen(
+    scores: &Scores,
+    samples: &Samples<'_>,
+    features: &dyn Vectors,
+    logits: &dyn Vectors,
+) -> Rows {
     let (images, train) = (samples.images, samples.train);
     let mut rows = Vec::new();
-    let refused = refused(scores, images.n, train.n);
-    let seen = network.see(images, scores.mode)?;
-    match refused {
+    match refused(scores, images.n, train.n) {
         Some(why) => rows.push(MetricRow::skipped("fid", &why)),
         None => {
-            let known = scores.train(network, train)?;
+            let known = scores.train(train)?;
             let n = [images.n, train.n];
-            rows.push(distance(scores, "fid", &seen.features, known, n)?);
+            rows.push(distance(scores, "fid", features, known, n)?);
             if let Some(floor) = known.floor {
                 let half = train.n / 2;
                 let row = MetricRow::scalar("fid_floor", "", Direction::Neutral, floor);
@@ -111,7 +175,7 @@ pub(super) fn of_samples(samples: &Samples<'_>) -> Rows {
             }
         }
     }
-    rows.extend(score::rows(&seen.logits));
+    rows.extend(score::rows(logits)?);
     Ok(rows)
 }
 
@@ -119,16 +183,16 @@ pub(super) fn of_reconstructions(subject: &Subject<'_>) -> Rows {
     let Some(scores) = subject.scores else {
         return Ok(Vec::new());
     };
-    let Some(network) = &scores.network else {
+    if !scores.has_weights() {
         return Ok(without_weights(&["rfid"]));
-    };
+    }
     let train = subject.train;
     if let Some(why) = refused(scores, train.n, train.n) {
         return Ok(vec![MetricRow::skipped("rfid", &why)]);
     }
-    let known = scores.train(network, train)?;
+    let known = scores.train(train)?;
     let of = |(name, images): (&str, &Images)| {
-        let features = network.see(images, scores.mode)?.features;
+        let features = scores.see(images)?.features;
         distance(scores, name, &features, known, [train.n; 2])
     };
     let both = [
@@ -141,7 +205,7 @@ pub(super) fn of_reconstructions(subject: &Subject<'_>) -> Rows {
 fn distance(
     scores: &Scores,
     name: &str,
-    features: &Features,
+    features: &dyn Vectors,
     train: &Train,
     n: [usize; 2],
 ) -> Result<MetricRow, Failure> {

@@ -1,16 +1,15 @@
 //! Feature vectors and their linear algebra, in f64 on one thread: the same
 //! bits on every machine size.
 
-use ablate_proto::failure::Failure;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use std::borrow::Cow;
+use std::ops::Range;
 
+use ablate_proto::failure::Failure;
+use faer::{Mat, MatRef, Side};
+
+use super::vectors::{BLOCK, Vectors, centred};
 use crate::data::images::Images;
 use crate::nn::layer::Rows as SiteRows;
-use crate::runner::pulse;
-
-/// Rows that are widened to f64 at a time.
-const BLOCK: usize = 512;
 
 /// `[n, width]`, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,44 +41,19 @@ impl Features {
             data: self.data[from * self.width..to * self.width].to_vec(),
         }
     }
+}
 
-    /// Blocks of rows, in f64 and less `mean`.
-    fn blocks(&self, mean: &[f64]) -> impl Iterator<Item = Mat<f64>> {
-        self.data.chunks(BLOCK * self.width).map(|rows| {
-            Mat::from_fn(rows.len() / self.width, self.width, |i, j| {
-                f64::from(rows[i * self.width + j]) - mean[j]
-            })
-        })
+impl Vectors for Features {
+    fn n(&self) -> usize {
+        self.n
     }
 
-    pub(super) fn mean(&self) -> Vec<f64> {
-        let mut sums = vec![0.0; self.width];
-        for row in self.iter() {
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += f64::from(*x);
-            }
-        }
-        sums.into_iter().map(|sum| sum / self.n as f64).collect()
+    fn width(&self) -> usize {
+        self.width
     }
 
-    /// The rows less `mean` over √(n − 1): A of Σ = AᵀA.
-    pub(super) fn scaled(&self, mean: &[f64]) -> Mat<f64> {
-        let scale = 1.0 / ((self.n.max(2) - 1) as f64).sqrt();
-        Mat::from_fn(self.n, self.width, |i, j| {
-            scale * (f64::from(self.data[i * self.width + j]) - mean[j])
-        })
-    }
-
-    /// Σ, with n − 1.
-    pub(super) fn covariance(&self, mean: &[f64]) -> Mat<f64> {
-        let mut sums = Mat::zeros(self.width, self.width);
-        let scale = 1.0 / (self.n.max(2) - 1) as f64;
-        for block in self.blocks(mean) {
-            let (left, right) = (block.transpose(), block.as_ref());
-            matmul(sums.as_mut(), Accum::Add, left, right, scale, Par::Seq);
-            pulse::beat();
-        }
-        sums
+    fn rows(&self, range: Range<usize>) -> Result<Cow<'_, [f32]>, Failure> {
+        Ok(self.data[range.start * self.width..range.end * self.width].into())
     }
 }
 
@@ -134,10 +108,10 @@ impl Pca {
     /// When eigenvalues cannot be found, say of values that are not finite.
     pub(crate) fn fit(features: &Features, kept: usize) -> Result<Self, Failure> {
         let features = features.slice(0, features.n.min(Self::ROWS));
-        let mean = features.mean();
+        let mean = features.mean()?;
         let kept = kept.min(features.width).min(features.n);
         let directions = if features.width <= features.n {
-            let (_, vectors) = eigen(features.covariance(&mean).as_ref())?;
+            let (_, vectors) = eigen(features.covariance(&mean)?.as_ref())?;
             let width = features.width;
             Mat::from_fn(width, kept, |i, j| vectors[(i, width - 1 - j)])
         } else {
@@ -149,9 +123,7 @@ impl Pca {
     /// By the products of the rows, which are fewer than the columns.
     fn of_wide(features: &Features, mean: &[f64], kept: usize) -> Result<Mat<f64>, Failure> {
         let n = features.n;
-        let rows = Mat::from_fn(n, features.width, |i, j| {
-            f64::from(features.data[i * features.width + j]) - mean[j]
-        });
+        let rows = centred(&features.data, mean);
         let (values, vectors) = eigen((&rows * rows.transpose()).as_ref())?;
         let largest = values.last().copied().unwrap_or(0.0);
         // The mean takes one direction away; its eigenvalue is only rounding.
@@ -166,8 +138,8 @@ impl Pca {
     pub(crate) fn project(&self, features: &Features) -> Features {
         let width = self.directions.ncols();
         let mut data = Vec::with_capacity(features.n * width);
-        for block in features.blocks(&self.mean) {
-            let out = block * &self.directions;
+        for block in features.data.chunks(BLOCK * features.width) {
+            let out = centred(block, &self.mean) * &self.directions;
             for i in 0..out.nrows() {
                 data.extend((0..width).map(|j| crate::nn::narrow(out[(i, j)])));
             }
@@ -195,7 +167,7 @@ mod tests {
         }
         let all = Features { n, width, data };
         let narrow = Pca::fit(&all, 5).unwrap();
-        let wide = Pca::of_wide(&all, &all.mean(), 5).unwrap();
+        let wide = Pca::of_wide(&all, &all.mean().unwrap(), 5).unwrap();
         for j in 0..5 {
             let product: f64 = (0..width)
                 .map(|i| narrow.directions[(i, j)] * wide[(i, j)])

@@ -24,21 +24,24 @@ mod random_features;
 mod samples;
 mod similarity;
 mod ssim;
+mod stored;
 mod subject;
 mod swd;
 mod threshold;
+mod vectors;
 
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 
 use crate::data::images::Images;
-pub(crate) use inception::Scores;
+pub(crate) use inception::{KnownFeatures, Scores};
 pub(crate) use linear::{Features, site_means};
 pub(crate) use nearest::Nearest;
 pub(crate) use neighbours::Neighbours;
 #[cfg(test)]
 pub(crate) use parity::formula;
 pub(crate) use samples::Samples;
+pub(crate) use stored::{Stored, StoredWriter, View};
 pub(crate) use subject::{Budget, Subject};
 
 type Rows = Result<Vec<MetricRow>, Failure>;

@@ -80,7 +80,7 @@ fn features_logits_and_scores_are_those_of_pytorch_fid() {
     close("FID, pytorch-fid", fid, recorded.fid[0], 1e-3);
     close("FID, torch-fidelity", fid, recorded.fid[1], 1e-3);
     let order: Vec<usize> = (0..6).collect();
-    let [mean, std] = inception_score::score(&seen.logits, &order, 2);
+    let [mean, std] = inception_score::score(&seen.logits, &order, 2).unwrap();
     close("IS", mean, recorded.isc["images"][0], 1e-3);
     assert!((std - recorded.isc["images"][1]).abs() < 1e-3);
 }
@@ -118,7 +118,7 @@ fn distances_and_inception_scores_of_formulas_are_theirs() {
     }
     let logits = formula::vectors(2, 57, 30, 4.0, 0.0);
     let order: Vec<usize> = (0..57).collect();
-    let [mean, std] = inception_score::score(&logits, &order, 10);
+    let [mean, std] = inception_score::score(&logits, &order, 10).unwrap();
     close("mean of ten parts", mean, recorded.isc["formula"][0], 1e-9);
     close("their deviation", std, recorded.isc["formula"][1], 1e-9);
 }

@@ -2,6 +2,7 @@
 //! them by KL (science.md §1 and F7), on seen contexts only.
 
 use std::cell::OnceCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use ablate_proto::artifact::{Direction, MetricRow};
@@ -15,7 +16,7 @@ use crate::data::tokens::Tokens;
 use crate::models::arvm::book::Book;
 use crate::models::arvm::chain::Chains;
 use crate::models::arvm::net::{self, Question};
-use crate::models::arvm::table::{Entry, Table};
+use crate::models::arvm::table::{self, Entry, Table};
 use crate::models::arvm::{Arch, Arvm};
 use crate::nn::kl::{self, Target};
 use crate::runner::context::Context;
@@ -31,9 +32,14 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Arvm);
     let tokens = Tokens::read(context.input("codes")?)?;
     let arch = arch(&spec, &tokens)?;
-    let ids = arch.ids(&tokens.data);
-    let grids = ids.chunks_exact(tokens.sites());
-    let table = Table::count(arch.tie, &arch.windows(), grids)?;
+    let table = match context.optional_input("counts") {
+        None => {
+            let ids = arch.ids(&tokens.data);
+            let grids = ids.chunks_exact(tokens.sites());
+            Table::count(arch.tie, &arch.windows(), grids)?
+        }
+        Some(folder) => counted(folder, &arch, &tokens)?,
+    };
     let prior = Arvm::fresh(arch, table, context.seed())?;
     let objective = Likelihood::new(&prior, spec.weighting);
     if prior.arch.prior == Prior::Net {
@@ -60,6 +66,19 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     rows.push(count("parameters", parameters));
     rows.push(head(&prior.arch));
     Ok(rows)
+}
+
+/// What another task counted of these tokens.
+fn counted(folder: &Path, arch: &Arch, tokens: &Tokens) -> Result<Table, Failure> {
+    let table = Table::read(folder, arch.windows().slots())?;
+    let known = table.names_up_to(arch.codebook.len());
+    if table.total() != tokens.data.len() as u64 || table.tie() != arch.tie || !known {
+        let (file, n) = (table::FILE, tokens.n);
+        let folder = folder.display();
+        let why = format!("{folder}/{file} does not hold the counts of the tokens of {n} images");
+        return Err(Failure::data(why));
+    }
+    Ok(table)
 }
 
 fn arch(spec: &ArvmSpec, tokens: &Tokens) -> Result<Arch, Failure> {

@@ -5,20 +5,18 @@ use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::{EvaluateSpec, Nearness, Shown};
 
+use super::features::{INCEPTION, network};
 use super::spec;
 use crate::data::dataset::{self, Dataset};
 use crate::data::images::Images;
 use crate::data::picture::{self, Sheet};
 use crate::data::samples::Samples;
 use crate::data::tokens::Tokens;
-use crate::metrics::{self, Budget, Neighbours, Scores, Subject};
+use crate::metrics::{self, Budget, KnownFeatures, Neighbours, Scores, Stored, Subject, View};
 use crate::models::autoencoder::{Autoencoder, CHUNK};
-use crate::models::inception::{self, Inception};
+use crate::models::inception;
 use crate::runner::context::Context;
 use crate::runner::failure::OrFail as _;
-
-/// The file of Inception's weights, among the inputs of a job: not a parent's.
-pub(crate) const INCEPTION: &str = "weights of inception";
 
 /// Cells in one row of a picture.
 const COLUMNS: usize = 12;
@@ -28,7 +26,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let dataset = compared(context)?;
     let mut rows = Vec::new();
     let expected = beats(context, &spec, &dataset);
-    let scores = scores(context, &spec)?;
+    let scores = scores(context, &spec, &dataset)?;
     let scores = scores.as_ref();
     if context.optional_input("model").is_some() {
         rows.extend(context.beating(expected, |context| model(context, &spec, &dataset, scores))?);
@@ -59,16 +57,33 @@ pub(super) fn compared(context: &Context) -> Result<Dataset, Failure> {
 }
 
 /// What FID and its kin are computed with, where a sweep names weights.
-fn scores(context: &Context, spec: &EvaluateSpec) -> Result<Option<Scores>, Failure> {
+fn scores(
+    context: &Context,
+    spec: &EvaluateSpec,
+    dataset: &Dataset,
+) -> Result<Option<Scores>, Failure> {
     if spec.inception.is_empty() {
         return Ok(None);
     }
-    let file = context.optional_input(INCEPTION);
-    if file.is_none() && !spec.inception_digest.is_empty() {
-        return Err(Failure::bug("the weights of Inception were not brought"));
-    }
-    let network = file.map(Inception::read).transpose()?;
-    Ok(Some(Scores::new(network, spec.fid_mode, spec.fid_unequal)))
+    let view = View {
+        weights: spec.inception_digest.clone(),
+        mode: spec.fid_mode,
+    };
+    let known = |role| match context.optional_input(role) {
+        Some(folder) => Stored::open(folder, &view),
+        None => Ok(None),
+    };
+    let known = KnownFeatures {
+        train: known("features")?,
+        samples: known("sample_features")?,
+    };
+    let of_train = |train: &Stored| train.check(dataset.train.n, false);
+    known.train.as_ref().map_or(Ok(()), of_train)?;
+    let reads = |role| context.optional_input(role).is_some();
+    let sees = reads("model") || known.train.is_none() || known.samples.is_none();
+    let network = (sees && !view.weights.is_empty()).then(|| network(context));
+    let scores = Scores::new(network.transpose()?, spec.fid_mode, spec.fid_unequal);
+    Ok(Some(scores.with_known(known)))
 }
 
 /// About how many pieces the work has.
@@ -82,7 +97,11 @@ fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
         beats += 1 + chunks;
     }
     if context.optional_input(INCEPTION).is_some() {
-        beats += 3 * (dataset.train.n / inception::BATCH + 1) as u64;
+        let reads = |role| context.optional_input(role).is_some();
+        let train = !reads("features");
+        let samples = reads("samples") && !reads("sample_features");
+        let seen = u64::from(train) + u64::from(samples) + 2 * u64::from(reads("model"));
+        beats += seen * (dataset.train.n / inception::BATCH + 1) as u64;
     }
     beats
 }
@@ -129,6 +148,7 @@ fn samples(
 ) -> Result<Vec<MetricRow>, Failure> {
     let Samples { images, tokens } = Samples::read(context.input("samples")?)?;
     check_size("samples", &images, &dataset.train)?;
+    scores.map_or(Ok(()), |scores| scores.check_samples(images.n))?;
     let codes = context.optional_input("codes");
     let codes = codes.map(Tokens::read).transpose()?;
     let encoder = context.optional_input("encoder");

@@ -5,11 +5,13 @@
 mod arvm;
 mod autoencoder;
 mod command;
+mod count;
 pub(crate) mod dataset;
 mod decoder;
 mod diffusion;
 mod encode;
-pub(crate) mod evaluate;
+mod evaluate;
+pub(crate) mod features;
 mod gan;
 mod gather;
 mod generate;
@@ -39,6 +41,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Autoencoder => autoencoder::run,
         StageKind::Decoder => decoder::run,
         StageKind::Encode => encode::run,
+        StageKind::Count => count::run,
         StageKind::Arvm => arvm::run,
         StageKind::Pixelcnn => pixelcnn::run,
         StageKind::Sample => sample::run,
@@ -47,6 +50,7 @@ pub(crate) fn of(kind: StageKind) -> Run {
         StageKind::Diffusion => diffusion::run,
         StageKind::Generate => generate::run,
         StageKind::Resample => resample::run,
+        StageKind::Features => features::run,
         StageKind::Evaluate => evaluate::run,
         StageKind::Command => command::run,
         StageKind::Noop => noop::run,

@@ -21,6 +21,8 @@ use crate::runner::protocol::{FromRunner, Job};
 
 mod bad_files;
 mod chain;
+mod count;
+mod features;
 mod likelihood;
 mod models;
 mod parity;

@@ -24,8 +24,9 @@ use safetensors::Dtype;
 pub use inception::InceptionWeights;
 pub use model::{Differences, Misshapen, TaskModel};
 pub use write::Overwrite;
+pub(crate) use write::header;
 
-use self::safe::SafeFile;
+pub(crate) use self::safe::SafeFile;
 use self::torch::TorchFile;
 
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,9 @@
 //! A safetensors file of any types, of which the header alone is loaded.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::FileExt as _;
 
 use safetensors::tensor::Metadata;
 
@@ -11,8 +13,10 @@ use super::TensorInfo;
 const MAX_HEADER: u64 = 100_000_000;
 
 #[derive(Debug)]
-pub(super) struct SafeFile {
+pub(crate) struct SafeFile {
     file: File,
+    /// Beside the tensors.
+    pub(crate) metadata: HashMap<String, String>,
     /// Start and length of each tensor in the file.
     places: Vec<(u64, usize)>,
 }
@@ -20,12 +24,12 @@ pub(super) struct SafeFile {
 impl SafeFile {
     /// # Errors
     /// When the file is not exactly what its header says.
-    pub(super) fn open(mut file: File, length: u64) -> Result<(Self, Vec<TensorInfo>), String> {
+    pub(crate) fn open(mut file: File, length: u64) -> Result<(Self, Vec<TensorInfo>), String> {
         let mut size = [0; 8];
         file.rewind().map_err(|e| e.to_string())?;
         file.read_exact(&mut size).map_err(|e| e.to_string())?;
         let size = u64::from_le_bytes(size);
-        if size > MAX_HEADER || size > length - 8 {
+        if size > MAX_HEADER || size > length.saturating_sub(8) {
             return Err(format!(
                 "it claims a header of {size} bytes, and the file has {length}"
             ));
@@ -54,16 +58,33 @@ impl SafeFile {
             dtype: info.dtype,
             shape: info.shape.clone(),
         });
-        Ok((Self { file, places }, tensors.collect()))
+        let tensors = tensors.collect();
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let file = Self {
+            file,
+            metadata,
+            places,
+        };
+        Ok((file, tensors))
     }
 
-    pub(super) fn bytes(&mut self, index: usize) -> Result<Vec<u8>, String> {
-        let (from, length) = self.places[index];
+    pub(super) fn bytes(&self, index: usize) -> Result<Vec<u8>, String> {
+        let (_, length) = self.places[index];
+        let read = self.part(index, 0, length);
+        read.map_err(|e| e.to_string())
+    }
+
+    /// So many bytes of a tensor, from one of them on.
+    ///
+    /// # Errors
+    /// When the tensor has no such bytes, or they cannot be read.
+    pub(crate) fn part(&self, index: usize, from: usize, length: usize) -> io::Result<Vec<u8>> {
+        let (start, all) = self.places[index];
+        if from.checked_add(length).is_none_or(|end| end > all) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let mut bytes = vec![0; length];
-        let start = self.file.seek(SeekFrom::Start(from));
-        start
-            .and_then(|_| self.file.read_exact(&mut bytes))
-            .map_err(|e| e.to_string())?;
+        self.file.read_exact_at(&mut bytes, start + from as u64)?;
         Ok(bytes)
     }
 }

@@ -89,7 +89,14 @@ fn order(tensors: &[TensorInfo]) -> Vec<(usize, &TensorInfo)> {
     all
 }
 
-fn header(metadata: BTreeMap<String, String>, tensors: &[TensorInfo]) -> Result<Vec<u8>, String> {
+/// The header of a file of these tensors, in their [order], without its length.
+///
+/// # Errors
+/// When they would take more bytes than there are.
+pub(crate) fn header(
+    metadata: BTreeMap<String, String>,
+    tensors: &[TensorInfo],
+) -> Result<Vec<u8>, String> {
     let mut end = 0;
     let place = |(_, tensor): (usize, &TensorInfo)| {
         let start = end;

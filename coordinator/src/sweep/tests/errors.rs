@@ -55,7 +55,7 @@ fn stages_and_parameters() {
     insta::assert_snapshot!(after_base("[stages.ae2]\nkind = \"autoencoder\"\nsgima = 1.0"), @"s.toml:14:1: unknown parameter `sgima` of stage `ae2` (kind autoencoder); did you mean `sigma`?");
     insta::assert_snapshot!(after_base("[stages.late]\nkind = \"noop\"\nseed = 3"), @"s.toml:14:1: unknown parameter `seed` of stage `late` (kind noop); keys of the sweep itself stand above the first [section]");
     insta::assert_snapshot!(after_base("[stages.b]\nkind = \"autoencodr\""), @"s.toml:13:1: unknown kind `autoencodr` of stage `b`; did you mean `autoencoder`?");
-    insta::assert_snapshot!(after_base("[stages.b]\nkind = \"quantum\""), @"s.toml:13:1: unknown kind `quantum` of stage `b`; possible: dataset, autoencoder, decoder, encode, arvm, pixelcnn, sample, vae, gan, diffusion, generate, resample, evaluate, likelihood, command");
+    insta::assert_snapshot!(after_base("[stages.b]\nkind = \"quantum\""), @"s.toml:13:1: unknown kind `quantum` of stage `b`; possible: dataset, autoencoder, decoder, encode, count, arvm, pixelcnn, sample, vae, gan, diffusion, generate, resample, features, evaluate, likelihood, command");
     insta::assert_snapshot!(after_base("[stages.b]\nsteps = 3"), @r#"s.toml:12:9: stage `b` has no `kind`; add for example kind = "dataset""#);
     insta::assert_snapshot!(after_base("hidden = \"wide\""), @r#"s.toml:12:1: stage `prior` (kind arvm): `hidden`: invalid type: string "wide", expected a list"#);
     insta::assert_snapshot!(after_base("\nsteps = -5"), @"s.toml:13:1: stage `prior` (kind arvm): `steps`: invalid value: integer `-5`, expected a whole number, 0 or more");

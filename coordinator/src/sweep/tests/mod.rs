@@ -1,4 +1,5 @@
 mod errors;
+mod features;
 mod fuzz;
 mod grid;
 mod limits;

@@ -34,7 +34,7 @@ fn keys(plan: &Plan) -> BTreeSet<TaskKey> {
 }
 
 /// At γ = 3: label, kind, and inputs by their labels.
-fn tasks(plan: &Plan, stage: &str) -> String {
+pub(super) fn tasks(plan: &Plan, stage: &str) -> String {
     let label = |key| {
         let parent = plan.tasks.iter().find(|t| t.task.key == key).unwrap();
         parent.task.label.clone()
@@ -154,7 +154,7 @@ fn what_cannot_be_cut_says_why() {
     insta::assert_snapshot!(samples("0"), @"s.toml:17:1: `shards` must be a whole number from 1 to 1000");
     insta::assert_snapshot!(samples("\"many\""), @"s.toml:17:1: `shards` must be a whole number from 1 to 1000");
     insta::assert_snapshot!(with("[axes]\n\"samples.shards\" = [1, 2]\n"), @"s.toml:21:1: axis `samples.shards` enters no stage; no result depends on the number of shards: write it into a stage");
-    insta::assert_snapshot!(refused(&BASE.replace("\"arvm\"", "\"arvm\"\nshards = 2")), @"s.toml:12:1: unknown parameter `shards` of stage `prior` (kind arvm); stages of the kinds sample, generate and evaluate can be cut into shards");
+    insta::assert_snapshot!(refused(&BASE.replace("\"arvm\"", "\"arvm\"\nshards = 2")), @"s.toml:12:1: unknown parameter `shards` of stage `prior` (kind arvm); stages of the kinds count, sample, generate, features and evaluate can be cut into shards");
     insta::assert_snapshot!(
         with("[stages.quality]\nkind = \"evaluate\"\ninputs = { model = \"ae\" }\nshards = 2\n"),
         @"s.toml:23:1: `shards` cuts the search for the nearest images of samples, and this stage has no input `samples`; remove it"
@@ -206,10 +206,10 @@ fn paper_profiles_plan_to_known_numbers_of_tasks() {
     e03 3
     e04 6
     e05 3
-    e06 73
+    e06 76
     e07 51
-    e08 312
-    e09 69
+    e08 366
+    e09 132
     e10 16
     e11 15
     e12 7

@@ -99,12 +99,7 @@ impl Arch {
 
     /// Ids of tokens; that of a token which no training image has is K.
     pub(crate) fn ids(&self, tokens: &[u32]) -> Vec<i32> {
-        let book = &self.codebook;
-        let place = |token: &u32| book.binary_search(token).unwrap_or(book.len());
-        let places = tokens.iter().map(place);
-        places
-            .map(|id| i32::try_from(id).unwrap_or(i32::MAX))
-            .collect()
+        ids(&self.codebook, tokens)
     }
 
     /// Layers to train; none when the table is the prior.
@@ -114,6 +109,15 @@ impl Arch {
             Prior::Table => Vec::new(),
         }
     }
+}
+
+/// Places of tokens in a codebook of K; K of a token that is not in it.
+pub(crate) fn ids(book: &[u32], tokens: &[u32]) -> Vec<i32> {
+    let place = |token: &u32| book.binary_search(token).unwrap_or(book.len());
+    let places = tokens.iter().map(place);
+    places
+        .map(|id| i32::try_from(id).unwrap_or(i32::MAX))
+        .collect()
 }
 
 #[derive(Debug)]
@@ -179,12 +183,7 @@ impl Arvm {
         let (arch, mut file) = family::read::<Arch>(folder, FAMILY)?;
         arch.check().map_err(|why| file.wrong(why))?;
         let table = Table::read(folder, arch.windows().slots())?;
-        let known = |id: i64| (-1..arch.codebook.len() as i64).contains(&id);
-        let ids_known = table.entries().all(|entry| {
-            entry.context.iter().all(|id| known((*id).into()))
-                && entry.counts.keys().all(|id| known((*id).into()))
-        });
-        if !ids_known {
+        if !table.names_up_to(arch.codebook.len()) {
             return Err(file
                 .wrong("its counts name tokens that are not in its codebook")
                 .into());

@@ -10,4 +10,4 @@ pub(crate) mod sampler;
 pub(crate) mod table;
 pub(crate) mod window;
 
-pub(crate) use file::{Arch, Arvm, FAMILY};
+pub(crate) use file::{Arch, Arvm, FAMILY, ids};

@@ -114,11 +114,26 @@ impl Table {
         (entry.site == site && entry.context == context).then_some(entry)
     }
 
+    pub(crate) fn tie(&self) -> Tie {
+        match self.per_site {
+            true => Tie::PerSite,
+            false => Tie::Shared,
+        }
+    }
+
+    /// Whether every token that it names has an id below `k`.
+    pub(crate) fn names_up_to(&self, k: usize) -> bool {
+        let known = |id: i64| (-1..k as i64).contains(&id);
+        self.entries().all(|entry| {
+            entry.context.iter().all(|id| known((*id).into()))
+                && entry.counts.keys().all(|id| known((*id).into()))
+        })
+    }
+
     /// Adds the counts of another shard.
     ///
     /// # Errors
     /// When two contexts collide.
-    #[cfg(test)]
     pub(crate) fn merge(&mut self, other: Self) -> Result<(), Collision> {
         for entry in other.entries.into_values() {
             for (token, count) in entry.counts {
