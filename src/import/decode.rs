@@ -101,8 +101,11 @@ impl Decoder {
         Resizer::new().resize(&centre, &mut small, &options)?;
         let pixels = small.into_vec();
         let (pixels, _) = pixels.as_chunks::<3>();
-        let plane = |channel: usize| pixels.iter().map(move |pixel| pixel[channel]);
-        Ok((0..3).flat_map(plane).collect())
+        let mut planes = Vec::with_capacity(3 * pixels.len());
+        for channel in 0..3 {
+            planes.extend(pixels.iter().map(|pixel| pixel[channel]));
+        }
+        Ok(planes)
     }
 }
 
