@@ -67,15 +67,9 @@ fn counts_of_other_tokens_windows_or_ties_are_refused() {
     let own = counting(Tie::PerSite);
     bench.run("fewer tokens", own.clone(), &[("codes", "other codes")]);
     bench.run("shared", counting(Tie::Shared), &codes);
-    let wider = CountSpec {
-        gamma: 5,
-        ..own
-    };
+    let wider = CountSpec { gamma: 5, ..own };
     bench.run("wider", wider, &codes);
-    let part = CountSpec {
-        parts: 2,
-        ..own
-    };
+    let part = CountSpec { parts: 2, ..own };
     bench.run("part", part, &codes);
     for (counts, word) in [
         ("fewer tokens", "tokens of 12 images"),
