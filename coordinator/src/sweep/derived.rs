@@ -98,6 +98,13 @@ pub(super) fn check_parameters<'a>(
             continue;
         };
         let [own, theirs] = [own, parent].map(parameters);
+        if theirs.get("parts").is_some_and(|parts| *parts != 1) {
+            let why = format!(
+                "its input `{}` is a part of what it needs: leave `parts` out there",
+                derived.role
+            );
+            return Err(refused(stage, stage.at, why));
+        }
         for field in derived.fields {
             let value = |kind: StageKind, parameters: &Map<String, Value>| {
                 let given = parameters.get(*field).cloned();
@@ -129,6 +136,10 @@ fn otherwise(
     let why = format!(
         "`{field}` is {own}, but that of its input `{role}` is {theirs}: give both the same"
     );
+    refused(stage, at, why)
+}
+
+fn refused(stage: &StageDraft, at: Origin, why: String) -> Fault {
     let problem = Problem::BadParameter {
         stage: stage.name.clone(),
         kind: stage.kind.info().name,

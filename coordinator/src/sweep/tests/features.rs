@@ -91,6 +91,7 @@ fn features_of_other_images_or_seen_otherwise_are_refused() {
     insta::assert_snapshot!(with("images = \"data\"", "images = \"ae\""), @"s.toml:19:12: input `images` of stage `seen` is `ae` of kind autoencoder, but takes dataset or sample or generate or resample; possible: data, samples");
     insta::assert_snapshot!(with("images = \"data\" }", "images = \"data\" }\nshards = 2\nparts = 3"), @"s.toml:20:1: stage `seen` (kind features): `shards` cut all of the images: leave `parts` out, which is 3");
     insta::assert_snapshot!(with("images = \"data\" }", "images = \"data\" }\ninception = \"\""), @"s.toml:20:1: stage `seen` (kind features): `inception` is empty, but features are computed with imported weights: name them");
+    insta::assert_snapshot!(with("images = \"data\" }", "images = \"data\" }\nparts = 3"), @"s.toml:24:9: stage `scores` (kind evaluate): its input `features` is a part of what it needs: leave `parts` out there");
     // An axis that enters both is the same in both.
     let both = scored(&["fid_mode=pytorch_fid,clean_fid"]).unwrap();
     assert_eq!(both.tasks.len(), 4 + 2 + 2 * (1 + 2 + 2) + 2);
