@@ -19,24 +19,30 @@ pub(crate) struct OomKills {
     group: Option<u64>,
 }
 
+/// When they were read last, and what they were.
+static LAST: Mutex<Option<(Instant, OomKills)>> = Mutex::new(None);
+
 impl OomKills {
     pub(crate) fn so_far() -> Self {
         let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut files = counter_files(&group).into_iter();
-        Self {
+        let kills = Self {
             machine: count("/proc/vmstat"),
             group: files.find_map(|file| count(&file)),
-        }
+        };
+        // A kill that was seen is not seen again by what begins now.
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((Instant::now(), kills));
+        kills
     }
 
     /// Those of now, or up to a second ago: to be compared with those
     /// [so far](Self::so_far) once something was killed.
     pub(crate) fn lately() -> Self {
-        static LAST: Mutex<Option<(Instant, OomKills)>> = Mutex::new(None);
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        match *last {
+        let last = *LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        match last {
             Some((read, kills)) if read.elapsed() < FRESH => kills,
-            _ => last.insert((Instant::now(), Self::so_far())).1,
+            _ => Self::so_far(),
         }
     }
 
