@@ -55,6 +55,18 @@ pub(crate) async fn select_one(sweeps: &mut Sweeps, word: &str) -> Result<SweepI
     }
 }
 
+/// What `last` or a pattern stands for; other words as they are, which may
+/// name something else than a sweep.
+///
+/// # Errors
+/// As [`select_one`].
+pub(crate) async fn meant(sweeps: &mut Sweeps, word: &str) -> Result<String, CliError> {
+    match is_name(word) {
+        true => Ok(word.to_owned()),
+        false => Ok(select_one(sweeps, word).await?.to_string()),
+    }
+}
+
 fn is_name(word: &str) -> bool {
     word != "last" && word != "all" && !word.contains(['*', '?', '['])
 }

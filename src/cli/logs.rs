@@ -12,13 +12,14 @@ use crate::client;
 use crate::exit::{CliError, CliResult, Exit, fail};
 use crate::lines::{self, printable};
 use crate::rpc::Sweeps;
+use crate::select::meant;
 
 /// Tasks that are followed together.
 const FOLLOWED: usize = 32;
 
 #[derive(Args)]
 pub(super) struct LogsArgs {
-    /// Key of a task, or how it begins; or the name of a sweep
+    /// Key of a task, or how it begins; or the name of a sweep, or `last`
     task: String,
     /// Go on while it runs
     #[arg(short, long)]
@@ -29,7 +30,8 @@ pub(super) struct LogsArgs {
 
 pub(super) async fn logs(context: &Context, args: &LogsArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
-    let status = sweeps.status_of(&args.task).await;
+    let word = meant(&mut sweeps, &args.task).await?;
+    let status = sweeps.status_of(&word).await;
     match status {
         Ok(cluster) => match cluster.sweeps.into_iter().next() {
             Some(sweep) => of_sweep(&mut sweeps, &sweep, args.follow).await?,

@@ -1,4 +1,4 @@
-//! `ablate status`: sweeps and workers, or the tasks of one sweep.
+//! `ablate status`: sweeps and workers, or the tasks of some sweeps.
 
 use ablate_proto::status::{
     ClusterStatus, SweepState, SweepStatus, TaskState, TaskStatus, WorkerStatus,
@@ -9,8 +9,10 @@ use comfy_table::Table;
 use super::table::table;
 use super::{Context, JoinArgs};
 use crate::client;
-use crate::exit::{CliResult, Exit};
+use crate::exit::{CliError, CliResult, Exit, fail};
 use crate::lines::{self, printable};
+use crate::rpc::Sweeps;
+use crate::select::{Meant, select};
 
 /// Tasks that are listed of a large sweep.
 const SHOWN: u64 = 200;
@@ -19,7 +21,7 @@ const TABLE: usize = 10_000;
 
 #[derive(Args)]
 pub(super) struct StatusArgs {
-    /// Name of a sweep, to see its tasks
+    /// Name of a sweep, `last`, `all` or a pattern, to see tasks
     sweep: Option<String>,
     /// List all tasks of a large sweep, not only what runs, what failed and what is next
     #[arg(long, requires = "sweep")]
@@ -32,15 +34,19 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
     let mut sweeps = client::connect(&context.settings.worker.join).await?;
     let cluster = match args.sweep.as_deref() {
         None => sweeps.status().await?,
-        Some(sweep) if context.json || args.all => sweeps.status_of(sweep).await?,
-        Some(sweep) => {
-            let brief = sweeps.urgent(sweep, SHOWN).await?;
-            let few = brief.sweeps.iter().all(|sweep| sweep.tasks <= SHOWN);
-            // As the plan has them.
-            if few {
-                sweeps.status_of(sweep).await?
-            } else {
-                brief
+        Some(word) => {
+            let words = [word.to_owned()];
+            let mut cluster: Option<ClusterStatus> = None;
+            for sweep in select(&mut sweeps, &words, Meant::Any).await? {
+                let one = of_sweep(&mut sweeps, sweep.as_str(), context.json || args.all).await?;
+                match &mut cluster {
+                    Some(cluster) => cluster.sweeps.extend(one.sweeps),
+                    None => cluster = Some(one),
+                }
+            }
+            match cluster {
+                Some(cluster) => cluster,
+                None => return fail(Exit::Usage, format!("`{word}` selects no sweep")),
             }
         }
     };
@@ -50,6 +56,17 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
         show(&cluster, args.sweep.is_some());
     }
     Ok(Exit::Done)
+}
+
+async fn of_sweep(sweeps: &mut Sweeps, sweep: &str, all: bool) -> Result<ClusterStatus, CliError> {
+    if !all {
+        let brief = sweeps.urgent(sweep, SHOWN).await?;
+        if brief.sweeps.iter().any(|sweep| sweep.tasks > SHOWN) {
+            return Ok(brief);
+        }
+    }
+    // As the plan has them.
+    sweeps.status_of(sweep).await
 }
 
 fn show(cluster: &ClusterStatus, rows: bool) {

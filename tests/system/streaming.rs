@@ -122,6 +122,15 @@ fn words_select_sweeps_and_a_plan_shows_what_would_change() {
         run(&["resume", "last", "nap-a"]),
         (Some(0), names(&["nap-b", "nap-a"]))
     );
+    let shown = |word: &str| {
+        let status = site.json(&["status", word, "--join", join, "--json"]);
+        let sweeps = status["sweeps"].as_array().unwrap().clone();
+        assert!(sweeps.iter().all(|s| s["rows"][0]["key"].is_string()));
+        let names = sweeps.iter().map(|s| s["sweep"].to_string());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(shown("last"), names(&["nap-b"]));
+    assert_eq!(shown("nap-*"), names(&["nap-a", "nap-b"]));
     assert_eq!(run(&["cancel", "last"]), (Some(0), names(&["nap-b"])));
     let _worker = site.worker(join, "a");
     assert_eq!(run(&["wait", "nap-a"]), (Some(0), names(&["nap-a"])));
