@@ -9,7 +9,7 @@ use comfy_table::Table;
 use super::table::table;
 use super::{Context, JoinArgs};
 use crate::client;
-use crate::exit::{CliError, CliResult, Exit, fail};
+use crate::exit::{CliError, CliResult, Exit};
 use crate::lines::{self, printable};
 use crate::rpc::Sweeps;
 use crate::select::{Meant, select};
@@ -46,7 +46,8 @@ pub(super) async fn status(context: &Context, args: &StatusArgs) -> CliResult {
             }
             match cluster {
                 Some(cluster) => cluster,
-                None => return fail(Exit::Usage, format!("`{word}` selects no sweep")),
+                // `all` of none.
+                None => sweeps.status().await?,
             }
         }
     };

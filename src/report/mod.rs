@@ -1,6 +1,7 @@
 //! The report of a sweep: one self-contained HTML file, with CSV, JSON, LaTeX
-//! and each figure as SVG and PNG beside it. It is made from the object store alone, and the same
-//! store gives the same bytes: no clock and no host enters it.
+//! and each figure as SVG and PNG beside it. It is made from the object store
+//! alone, and the same store gives the same bytes: no clock and no host enters
+//! it.
 //!
 //! `load` → [`study::Study`] → `verdict`, `figures`, `page`, `export`.
 
@@ -18,6 +19,7 @@ mod study;
 mod tests;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +90,8 @@ pub(crate) async fn write(
         }
         shown.push((drawn, names));
     }
+    let written = shown.iter().flat_map(|(_, names)| names);
+    place.remove_other_figures(&written.collect()).await?;
     study.remarks.extend(remarks);
     let html = page::page(&study, &verdicts, &shown).into_string();
     for (name, bytes) in [
@@ -125,6 +129,28 @@ impl Place<'_> {
             .put(&object_store::path::Path::from(key.as_str()), bytes.into())
             .await
             .map_err(|source| ReportError::Upload { path: key, source })?;
+        Ok(())
+    }
+
+    /// Removes the figures of an earlier report that this one does not have.
+    /// Best effort in the store, where they mislead nobody.
+    async fn remove_other_figures(&self, written: &BTreeSet<&String>) -> Result<(), ReportError> {
+        let mut files = tokio::fs::read_dir(self.folder)
+            .await
+            .map_err(failed(self.folder))?;
+        while let Some(file) = files.next_entry().await.map_err(failed(self.folder))? {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if !export::figures::is_file(&name) || written.contains(&name) {
+                continue;
+            }
+            let gone = tokio::fs::remove_file(file.path()).await;
+            gone.map_err(failed(&file.path()))?;
+            let key = layout::report_file(self.sweep, &name);
+            let deleted = self.store.delete(&key.as_str().into()).await;
+            if let Err(error) = deleted {
+                tracing::debug!(key, %error, "an old figure stays in the store");
+            }
+        }
         Ok(())
     }
 }

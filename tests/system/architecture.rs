@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Longer files than these are allowed, as long as they do not grow. Add
 /// none.
-const LONG: [(&str, usize); 2] = [
-    ("worker/src/agent/tests/mod.rs", 414),
-    ("worker/src/nn/gradients.rs", 527),
-];
+const LONG: [(&str, usize); 1] = [("worker/src/nn/gradients.rs", 521)];
 const MOST_LINES: usize = 400;
 
 /// Beside `proto/`, the files that may name generated types.

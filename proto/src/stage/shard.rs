@@ -55,6 +55,10 @@ impl StageSpec {
             let shards = ranges(count, CHUNK, shards).map(part).collect();
             Ok(Shards { shards, whole })
         };
+        let parts = |part: &dyn Fn(usize) -> StageSpec| Shards {
+            shards: (0..shards).map(part).collect(),
+            whole: self.clone(),
+        };
         match self {
             Self::Sample(spec) => cut(spec.count, &|images| {
                 let (first, count) = (spec.first + images.start, images.len());
@@ -87,10 +91,7 @@ impl StageSpec {
                     }
                     .into()
                 };
-                Ok(Shards {
-                    shards: (0..shards).map(shard).collect(),
-                    whole: self.clone(),
-                })
+                Ok(parts(&shard))
             }
             Self::Features(spec) => {
                 check_whole(spec.parts)?;
@@ -104,10 +105,7 @@ impl StageSpec {
                     }
                     .into()
                 };
-                Ok(Shards {
-                    shards: (0..shards).map(shard).collect(),
-                    whole: self.clone(),
-                })
+                Ok(parts(&shard))
             }
             Self::Evaluate(spec) => {
                 let shard = |shard| {
@@ -118,10 +116,7 @@ impl StageSpec {
                     }
                     .into()
                 };
-                Ok(Shards {
-                    shards: (0..shards).map(shard).collect(),
-                    whole: self.clone(),
-                })
+                Ok(parts(&shard))
             }
             other => {
                 let why = format!("stages of kind {} are one task", other.kind());

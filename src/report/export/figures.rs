@@ -31,6 +31,15 @@ pub(crate) struct Files {
     pub failed: Option<String>,
 }
 
+/// Whether a file of a report is called as a figure is.
+pub(crate) fn is_file(name: &str) -> bool {
+    let number = name.strip_prefix("figure-").and_then(|rest| {
+        let (number, kind) = rest.split_once('.')?;
+        matches!(kind, "svg" | "png").then_some(number)
+    });
+    number.is_some_and(|number| number.parse::<usize>().is_ok())
+}
+
 /// The files of the figure of this number.
 pub(crate) fn files(figure: &Figure, drawn: &Drawn, number: usize) -> Files {
     let svg = standalone(figure, drawn);

@@ -43,8 +43,15 @@ impl Picture {
 async fn exported(fixture: Fixture) -> Vec<(String, Vec<u8>)> {
     let store = fixture.save().await;
     let folder = tempfile::tempdir().expect("folder");
+    // Of an earlier report with more figures, and of somebody else.
+    let [old, other] =
+        ["figure-99.png", "figure-99-draft.png"].map(|name| folder.path().join(name));
+    for file in [&old, &other] {
+        std::fs::write(file, "").expect("a file");
+    }
     let written = write(store, &sweep(), folder.path()).await.expect("report");
     let html = std::fs::read_to_string(written.html).expect("html");
+    assert!(!old.exists() && other.exists());
     let mut found = Vec::new();
     for number in 1.. {
         let [svg, png] = ["svg", "png"].map(|ending| format!("figure-{number}.{ending}"));

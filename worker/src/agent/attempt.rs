@@ -75,9 +75,7 @@ pub(super) async fn drive(
     let mut place = context.places.take();
     let report = carry(&context, attempt, &task, turn, &stops, &mut place).await;
     let places = context.places.clone();
-    if place.quiet && place.emptied {
-        places.put(place);
-    } else if leaves_artifact(&task.spec) {
+    if leaves_artifact(&task.spec) && !places.put(&place) {
         let emptied = crate::files::blocking(move || places.give_back(&place));
         context.background.spawn(emptied);
     }
@@ -144,7 +142,7 @@ async fn carry(
     )
     .await;
     place.quiet = execution.quiet;
-    place.emptied = matches!(execution.end, End::Done { emptied: true, .. });
+    place.emptied = place.quiet && matches!(execution.end, End::Done { emptied: true, .. });
     // The slot is free for the next attempt; the inputs may be evicted.
     drop((lent, ready));
     keep_log(context, attempt, &execution);

@@ -182,16 +182,15 @@ impl Session {
         }
         let coordinator = link.endpoint.uri();
         tracing::info!(%coordinator, holding = self.held.len(), "session with the coordinator");
-        self.beat_at = Instant::now() + link.welcome.heartbeat;
         let early = std::mem::take(&mut link.early);
         self.line = Line::Up(link);
         self.held.reconnected();
         for message in early {
             self.message(message);
         }
-        if self.deadline.is_some() {
-            self.beat();
-        }
+        // At once: one that has not answered its welcome may not know of it,
+        // and is waited for until its lease ends if it goes.
+        self.beat();
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Workplace {
     made: bool,
     /// Nothing that the attempt started can still be at work in it.
     pub(super) quiet: bool,
-    /// The attempt left no file, and its runner has tidied up.
+    /// And it left no file, and its runner has tidied up.
     pub(super) emptied: bool,
 }
 
@@ -87,9 +87,15 @@ impl Workplaces {
         }
     }
 
-    /// Takes back a folder that the runner has emptied already.
-    pub(super) fn put(&self, place: Workplace) {
-        self.pool().empty.push((place.root, true));
+    /// Takes back a folder that its runner has emptied, unless there are
+    /// enough. Does not touch the disk.
+    pub(super) fn put(&self, place: &Workplace) -> bool {
+        let mut pool = self.pool();
+        let kept = place.emptied && pool.empty.len() < MOST;
+        if kept {
+            pool.empty.push((place.root.clone(), true));
+        }
+        kept
     }
 
     /// Empties a folder that is no longer needed, or removes it. Waits for the
@@ -162,7 +168,10 @@ mod tests {
         assert!(!again.is_made() && !again.work().exists());
         fs::create_dir(again.work()).unwrap();
         assert!(scratch::tidy(&again.root).unwrap());
-        places.put(again);
+        let mut again = again;
+        assert!(!places.put(&again), "nobody says that it is empty");
+        again.emptied = true;
+        assert!(places.put(&again));
         assert!(places.take().is_made());
     }
 

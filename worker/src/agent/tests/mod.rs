@@ -3,6 +3,7 @@
 mod fake_coordinator;
 mod fake_runner;
 mod going;
+mod lease;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -301,33 +302,6 @@ async fn missing_inputs_are_the_datas_fault() {
     assert_eq!((failed, failure.class), (attempt, FailureClass::Data));
     assert!(failure.cause.contains("`data`") && failure.cause.contains("manifest.json"));
     peer.ack(attempt).await;
-    worker.end().await.unwrap();
-}
-
-#[tokio::test]
-async fn an_expired_lease_publishes_nothing_before_it_is_confirmed() {
-    let mut coordinator = Coordinator::start().await;
-    let worker = Worker::start(&coordinator, |s| s.slots = 2);
-    let (mut peer, _) = coordinator.session().await;
-    // The next heartbeat would come long after the lease.
-    peer.welcome(400, 1500).await;
-    let unwanted = peer.assign(&task(1, "", true, 700), 1).await;
-    let wanted = peer.assign(&task(2, "", true, 700), 1).await;
-    sleep(Duration::from_millis(1200)).await;
-    let results = [&unwanted, &wanted].map(|a| layout::manifest(&a.task));
-    let none = |keys: Vec<String>| results.iter().all(|r| !keys.contains(r));
-    assert!(none(worker.keys().await));
-    // It notices, and asks.
-    assert_eq!(peer.hear().await, None);
-    let (mut peer, hello) = coordinator.session().await;
-    assert_eq!(hello.holding.len(), 2);
-    assert!(none(worker.keys().await));
-    peer.welcome(30_000, 100).await;
-    peer.drop_attempt(unwanted).await;
-    assert_eq!(peer.commit().await.0, wanted);
-    peer.ack(wanted).await;
-    let keys = worker.keys().await;
-    assert!(!keys.contains(&results[0]) && keys.contains(&results[1]));
     worker.end().await.unwrap();
 }
 
