@@ -8,11 +8,12 @@ use std::sync::Arc;
 use ablate_coordinator::sweep::CompactPlan;
 use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::layout;
-use ablate_proto::status::TaskState;
+use ablate_proto::status::{SweepStatus, TaskState};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::CliError;
@@ -142,18 +143,11 @@ pub(crate) async fn in_store(
     plan: &CompactPlan,
 ) -> anyhow::Result<Before> {
     let mut before = Before::default();
-    let path = Path::from(layout::plan(plan.sweep()));
-    match store.get(&path).await {
-        Ok(found) => {
-            let doing = || format!("reading {path}");
-            let bytes = found.bytes().await.with_context(doing)?;
-            let old: Listed = serde_json::from_slice(&bytes).with_context(doing)?;
-            let task = |listed: ListedTask| (listed.task.key, listed.task.label);
-            before.tasks = Some(old.tasks.into_iter().map(task).collect());
-        }
-        Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => return Err(error).with_context(|| format!("reading {path}")),
-    }
+    let old = read::<Listed>(store, layout::plan(plan.sweep())).await?;
+    before.tasks = old.map(|old| {
+        let task = |listed: ListedTask| (listed.task.key, listed.task.label);
+        old.tasks.into_iter().map(task).collect()
+    });
     // One request finds out which tasks have anything at all.
     let listed = store.list_with_delimiter(Some(&Path::from("tasks"))).await;
     let listed = listed.context("listing the tasks of the store")?;
@@ -173,7 +167,27 @@ pub(crate) async fn in_store(
     let results = stream::iter(mine.into_iter().map(has_result)).buffer_unordered(IN_FLIGHT);
     let done: Vec<Option<TaskKey>> = results.try_collect().await?;
     before.done = done.into_iter().flatten().collect();
+    // Those that left nothing have no manifest to be found by.
+    let ended = read::<SweepStatus>(store, layout::outcome(plan.sweep())).await?;
+    let rows = ended.into_iter().flat_map(|ended| ended.rows);
+    before.done.extend(rows.filter(|row| row.bare).map(|row| row.key));
     Ok(before)
+}
+
+/// An object of JSON; `None` if there is none.
+async fn read<T: DeserializeOwned>(
+    store: &Arc<dyn ObjectStore>,
+    path: String,
+) -> anyhow::Result<Option<T>> {
+    let doing = || format!("reading {path}");
+    match store.get(&Path::from(path.as_str())).await {
+        Ok(found) => {
+            let bytes = found.bytes().await.with_context(doing)?;
+            Ok(Some(serde_json::from_slice(&bytes).with_context(doing)?))
+        }
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error).with_context(doing),
+    }
 }
 
 #[cfg(test)]

@@ -86,6 +86,9 @@ pub enum ToWorker {
         task: Arc<SealedTask>,
         /// Of a slot, in units of [`SLOT`](crate::capacity::SLOT).
         share: u32,
+        /// Places among the task's inputs of those whose result is bare: there
+        /// is nothing to fetch.
+        bare_inputs: Vec<u32>,
     },
     /// Stop this attempt without committing it.
     Drop {

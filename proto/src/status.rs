@@ -51,6 +51,9 @@ pub struct TaskStatus {
     /// The latest metrics of a task that runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latest: Vec<MetricPoint>,
+    /// It is done and left nothing, so that it has no manifest either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare: bool,
 }
 
 /// Why nothing of a sweep starts.

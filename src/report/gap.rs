@@ -37,14 +37,16 @@ pub(super) fn gaps(
     let mut blocked: BTreeMap<TaskKey, &str> = BTreeMap::new();
     let mut gaps = Vec::with_capacity(plan.tasks.len());
     for (planned, outcome) in plan.tasks.iter().zip(outcomes) {
-        let gap = if outcome.manifest.is_some() {
+        let row = rows.get(&planned.task.key).copied();
+        let bare = row.is_some_and(|row| row.bare);
+        let gap = if outcome.manifest.is_some() || (bare && outcome.gap.is_none()) {
             None
         } else if outcome.gap.is_some() {
             outcome.gap.clone()
         } else {
             let inputs = &planned.task.inputs;
             let parent = inputs.iter().find_map(|i| blocked.get(&i.task).copied());
-            Some(gap(rows.get(&planned.task.key).copied(), parent, status))
+            Some(gap(row, parent, status))
         };
         if gap.is_some() {
             blocked.insert(planned.task.key, &planned.task.label);

@@ -30,7 +30,8 @@ pub(crate) struct Study {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub manifest: Option<Manifest>,
-    /// Present exactly when the manifest is not.
+    /// Why there is no result. A task that is done and left nothing has
+    /// neither.
     pub gap: Option<Gap>,
     pub curves: Vec<MetricRow>,
     pub images: Images,
@@ -209,7 +210,7 @@ impl Study {
         let Some(manifest) = &outcome.manifest else {
             let gap = outcome.gap.as_ref();
             return Err(gap.map_or_else(
-                || "no result".to_owned(),
+                || "the task left nothing".to_owned(),
                 |gap| format!("{}: {}", gap.class, gap.cause),
             ));
         };

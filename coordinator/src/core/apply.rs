@@ -29,8 +29,11 @@ impl Core {
                 seconds,
                 reused,
                 used,
-                manifest: _,
-            } => self.apply_commit(*attempt, *seconds, *reused, *used),
+                manifest,
+            } => {
+                let bare = manifest.is_none() && !reused;
+                self.apply_commit(*attempt, (*seconds, bare), *reused, *used);
+            }
             Fact::AttemptFailed { attempt, failure } => self.apply_failure(now, *attempt, failure),
             Fact::SavedSweep(sweep) => self.apply_saved_sweep(sweep),
             Fact::SavedTasks(tasks) => {
@@ -65,7 +68,13 @@ impl Core {
         self.workers.change(worker, |w| w.take(attempt, grant));
     }
 
-    fn apply_commit(&mut self, attempt: AttemptId, seconds: f64, reused: bool, used: Used) {
+    fn apply_commit(
+        &mut self,
+        attempt: AttemptId,
+        (seconds, bare): (f64, bool),
+        reused: bool,
+        used: Used,
+    ) {
         let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
@@ -79,6 +88,7 @@ impl Core {
         }
         let done = State::Done {
             attempt: attempt.number,
+            bare,
             seconds,
         };
         self.set_state(ix, done);

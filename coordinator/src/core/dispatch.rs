@@ -9,7 +9,7 @@ use ablate_proto::message::ToWorker;
 
 use super::packing::Need;
 use super::queue::{Kin, Place};
-use super::tables::{State, SweepIx, TaskIx};
+use super::tables::{State, SweepIx, TaskEntry, TaskIx};
 use super::{Core, Effect, Fact, Now};
 use crate::policy;
 
@@ -66,10 +66,17 @@ impl Core {
     pub(super) fn send_assignment(&mut self, worker: &WorkerId, attempt: AttemptId) {
         if let Some(entry) = self.tasks.get(&attempt.task) {
             let lease = entry.lease_of(worker, attempt);
+            let parents = entry.task.inputs.iter();
+            let parents = parents.map(|input| self.tasks.get(&input.task));
+            let bare = |parent: Option<&TaskEntry>| parent.is_some_and(TaskEntry::is_bare);
             let assign = ToWorker::Assign {
                 attempt,
                 task: entry.task.clone(),
                 share: lease.map_or(SLOT, |lease| lease.grant.share),
+                bare_inputs: (0..)
+                    .zip(parents)
+                    .filter_map(|(place, parent)| bare(parent).then_some(place))
+                    .collect(),
             };
             self.effects.push(Effect::Send(worker.clone(), assign));
         }

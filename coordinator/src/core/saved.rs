@@ -60,6 +60,7 @@ pub enum SavedState {
     Leased(WorkerId, Grant),
     Done {
         attempt: u32,
+        bare: bool,
         seconds: f64,
     },
     Failed,
@@ -157,8 +158,13 @@ impl Core {
                 total: 0,
                 charged: 0,
             })),
-            SavedState::Done { attempt, seconds } => State::Done {
+            SavedState::Done {
+                attempt,
+                bare,
+                seconds,
+            } => State::Done {
                 attempt: *attempt,
+                bare: *bare,
                 seconds: *seconds,
             },
             SavedState::Failed => State::Failed,
@@ -260,8 +266,13 @@ fn save_task(entry: &TaskEntry) -> SavedTask {
         state: match &entry.state {
             State::Waiting { .. } | State::Ready | State::Delayed { .. } => SavedState::Open,
             State::Leased(lease) => SavedState::Leased(lease.worker.clone(), lease.grant),
-            State::Done { attempt, seconds } => SavedState::Done {
+            State::Done {
+                attempt,
+                bare,
+                seconds,
+            } => SavedState::Done {
                 attempt: *attempt,
+                bare: *bare,
                 seconds: *seconds,
             },
             State::Failed => SavedState::Failed,

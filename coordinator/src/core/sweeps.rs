@@ -86,12 +86,12 @@ impl Core {
         }
     }
 
-    /// Those of the tasks that are done but that no sweep names: their results
+    /// Those of the tasks that are done but that no sweep names: what they left
     /// may have been removed.
     pub fn unnamed(&self, keys: &[TaskKey]) -> Vec<TaskKey> {
         let unnamed = |key: &&TaskKey| {
             self.tasks.get(key).is_some_and(|entry| {
-                entry.claims.is_empty() && matches!(entry.state, State::Done { .. })
+                entry.claims.is_empty() && matches!(entry.state, State::Done { bare: false, .. })
             })
         };
         keys.iter().filter(unnamed).copied().collect()

@@ -97,6 +97,8 @@ pub(super) enum State {
     Leased(Box<Lease>),
     Done {
         attempt: u32,
+        /// Without a manifest: it left nothing.
+        bare: bool,
         seconds: f64,
     },
     Failed,
@@ -160,6 +162,11 @@ impl TaskEntry {
             | State::Failed
             | State::Cancelled => None,
         }
+    }
+
+    /// Whether it is done and left nothing.
+    pub(super) fn is_bare(&self) -> bool {
+        matches!(self.state, State::Done { bare: true, .. })
     }
 
     /// What its lease may take of its worker.

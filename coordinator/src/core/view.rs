@@ -288,6 +288,7 @@ fn row(now: Now, entry: &TaskEntry) -> TaskStatus {
         seconds: 0.0,
         failure: entry.last_failure().cloned(),
         latest: Vec::new(),
+        bare: entry.is_bare(),
     };
     match &entry.state {
         State::Leased(lease) => {

@@ -128,6 +128,7 @@ fn sound() -> Vec<Vec<u8>> {
             attempt,
             task,
             share: SLOT,
+            bare_inputs: vec![0],
         });
         sound.push(assign.encode_to_vec());
     }

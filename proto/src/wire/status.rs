@@ -75,6 +75,7 @@ impl From<status::TaskStatus> for super::TaskStatus {
             class: class.unwrap_or(super::FailureClass::Unspecified).into(),
             cause: row.failure.map(|f| f.cause).unwrap_or_default(),
             latest: row.latest.into_iter().map(Into::into).collect(),
+            bare: row.bare,
         }
     }
 }
@@ -99,6 +100,7 @@ impl TryFrom<super::TaskStatus> for status::TaskStatus {
             seconds: wire.seconds,
             failure,
             latest: wire.latest.into_iter().map(Into::into).collect(),
+            bare: wire.bare,
             label: wire.label,
             kind: wire.kind,
         })

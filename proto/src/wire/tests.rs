@@ -88,6 +88,7 @@ fn coordinator_messages_survive_the_wire() {
             attempt,
             task: Arc::new(sealed),
             share: 512,
+            bare_inputs: vec![1],
         },
         ToWorker::Drop {
             attempt,

@@ -190,10 +190,12 @@ impl From<ToWorker> for CoordinatorMessage {
                 attempt,
                 task,
                 share,
+                bare_inputs,
             } => M::Assign(super::Assign {
                 attempt: attempt.number,
                 task: Some((&*task).into()),
                 share,
+                bare_inputs,
             }),
             ToWorker::Drop {
                 attempt,
@@ -244,6 +246,7 @@ impl TryFrom<CoordinatorMessage> for ToWorker {
                     attempt,
                     task,
                     share,
+                    bare_inputs: assign.bare_inputs,
                 }
             }
             M::Drop(drop) => Self::Drop {

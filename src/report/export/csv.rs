@@ -30,11 +30,12 @@ pub(crate) fn table(study: &Study) -> Result<Vec<u8>, ReportError> {
                 let outcome = &study.outcomes[task];
                 let key = planned.task.key.to_string();
                 let Some(manifest) = &outcome.manifest else {
-                    let gap = outcome.gap.as_ref();
-                    let note = gap.map(|gap| format!("{}: {}", gap.class, gap.cause));
+                    let Some(gap) = &outcome.gap else {
+                        continue; // It left nothing.
+                    };
                     let mut record = start;
                     record.extend([(); 4].map(|()| String::new()));
-                    record.push(inert(&note.unwrap_or_default()));
+                    record.push(inert(&format!("{}: {}", gap.class, gap.cause)));
                     record.extend([key, String::new()]);
                     writer.write_record(&record)?;
                     continue;

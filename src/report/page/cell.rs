@@ -36,6 +36,9 @@ fn source(study: &Study, task: usize) -> String {
             let attempt = manifest.attempt.number;
             format!("task {key}, attempt {attempt}, seed {seed}")
         }
+        None if study.outcomes[task].gap.is_none() => {
+            format!("task {key}, seed {seed}: done, left nothing")
+        }
         None => format!("task {key}, seed {seed}: no result"),
     }
 }

@@ -19,13 +19,9 @@ pub(super) fn summary(study: &Study, verdicts: &[Verdict]) -> Markup {
     let plan = &study.plan;
     let count = |status| verdicts.iter().filter(|v| v.status == status).count();
     let unique = plan.tasks.len();
-    let done = study.outcomes.iter().filter(|o| o.manifest.is_some());
-    let (done, seconds) = (
-        done.clone().count(),
-        done.filter_map(|o| o.manifest.as_ref())
-            .map(|m| m.provenance.seconds)
-            .sum::<f64>(),
-    );
+    let done = study.outcomes.iter().filter(|o| o.gap.is_none()).count();
+    let results = study.outcomes.iter().filter_map(|o| o.manifest.as_ref());
+    let seconds: f64 = results.map(|m| m.provenance.seconds).sum();
     html! {
         dl.summary {
             div {

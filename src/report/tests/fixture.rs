@@ -184,6 +184,7 @@ impl Fixture {
             seconds: 1.0,
             failure,
             latest: Vec::new(),
+            bare: false,
         });
     }
 

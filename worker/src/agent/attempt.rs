@@ -24,7 +24,7 @@ use super::finder::Finder;
 use super::follow::{Followed, LogSender};
 use super::job::{End, Execution, Stops, execute};
 use super::lease::Lease;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Assigned, Prepared, prepare};
 use super::progress::Reporter;
 pub(super) use super::report::Report;
 use super::slots::{Slots, Turn};
@@ -68,14 +68,14 @@ pub(super) struct Context {
 pub(super) async fn drive(
     context: Arc<Context>,
     attempt: AttemptId,
-    task: Task,
+    assigned: Assigned,
     turn: Turn,
     stops: Stops,
 ) -> Option<Report> {
     let mut place = context.places.take();
-    let report = carry(&context, attempt, &task, turn, &stops, &mut place).await;
+    let report = carry(&context, attempt, &assigned, turn, &stops, &mut place).await;
     let places = context.places.clone();
-    if leaves_artifact(&task.spec) && !places.put(&place) {
+    if leaves_artifact(&assigned.task.spec) && !places.put(&place) {
         let emptied = crate::files::blocking(move || places.give_back(&place));
         context.background.spawn(emptied);
     }
@@ -85,17 +85,18 @@ pub(super) async fn drive(
 async fn carry(
     context: &Arc<Context>,
     attempt: AttemptId,
-    task: &Task,
+    assigned: &Assigned,
     turn: Turn,
     stops: &Stops,
     place: &mut Workplace,
 ) -> Option<Report> {
+    let task = &assigned.task;
     let prepared = tokio::select! {
         biased;
         () = stops.dropped.cancelled() => return None,
         () = stops.draining.cancelled() => return Some(Report::preempted()),
         () = stops.returned.cancelled() => return Some(Report::returned()),
-        prepared = prepare(context, task, turn, place) => prepared,
+        prepared = prepare(context, assigned, turn, place) => prepared,
     };
     stops.begun.store(true, Ordering::Relaxed);
     let (ready, mut lent) = match prepared {
@@ -121,6 +122,7 @@ async fn carry(
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
+            .chain(ready.bare.iter().map(|role| (role.clone(), place.nothing())))
             .chain(source)
             .chain(inception)
             .collect(),
@@ -153,12 +155,17 @@ async fn carry(
             uploads.finish(LAST_CHECKPOINT).await;
             Some(Report::Fail(failure.clone()))
         }
-        End::Done { seconds, used, .. } if light => Some(Report::Commit(Commit {
-            seconds: *seconds,
-            manifest: None,
-            reused: false,
-            used: *used,
-        })),
+        // An earlier attempt may have stored a result: then that one counts.
+        End::Done { seconds, used, .. }
+            if light || (attempt.number == 1 && execution.end.left_nothing()) =>
+        {
+            Some(Report::Commit(Commit {
+                seconds: *seconds,
+                manifest: None,
+                reused: false,
+                used: *used,
+            }))
+        }
         End::Done { .. } => {
             let checkpoints = resumed || uploads.any() || attempt.number > 1;
             drop(uploads);

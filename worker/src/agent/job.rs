@@ -60,6 +60,22 @@ pub(super) enum End {
     Dropped,
 }
 
+impl End {
+    /// Whether it is done without a file, a measurement or a checkpoint: that
+    /// it is done is all there is to keep.
+    pub(super) fn left_nothing(&self) -> bool {
+        match self {
+            Self::Done {
+                metrics,
+                resumed_from,
+                emptied,
+                ..
+            } => *emptied && metrics.is_empty() && resumed_from.is_none(),
+            Self::Failed(_) | Self::Dropped => false,
+        }
+    }
+}
+
 /// How a job ended, and on what it ran.
 #[derive(Debug)]
 pub(super) struct Execution {
@@ -135,7 +151,7 @@ pub(super) async fn execute(
                     }
                 }
                 Event::Said(FromRunner::Program { group }) => {
-                    runner.program = group.map(Pid::from_raw);
+                    runner.program = Some(Pid::from_raw(group));
                 }
                 Event::Said(FromRunner::Ready { .. }) => {}
             },
@@ -163,6 +179,9 @@ pub(super) async fn execute(
         }
     };
     log.send(&runner.log);
+    if end.is_ok() {
+        runner.program = None;
+    }
     let mut execution = Execution {
         log: std::mem::take(&mut runner.log).into_bytes(),
         device: runner.device.clone(),

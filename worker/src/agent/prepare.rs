@@ -2,6 +2,7 @@
 //! inputs, wait for a slot.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::StageSpec;
@@ -13,11 +14,20 @@ use super::source::{self, Source};
 use super::workplace::Workplace;
 use crate::artifacts::{self, Cached, Fetched};
 
+/// A task as it was assigned.
+pub(super) struct Assigned {
+    pub(super) task: Task,
+    /// Places among its inputs of those that left nothing.
+    pub(super) bare_inputs: Vec<u32>,
+}
+
 /// Everything on the local disk that a job needs; what is fetched stays in
 /// the cache while this lives.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     pub(super) inputs: BTreeMap<String, Cached>,
+    /// Roles of inputs that left nothing: they get an empty folder.
+    pub(super) bare: Vec<String>,
     pub(super) checkpoint: Option<Fetched>,
     /// The imported data set that a `dataset` stage draws from.
     pub(super) source: Option<Source>,
@@ -34,10 +44,11 @@ pub(super) enum Prepared {
 /// `None` once the worker is closing.
 pub(super) async fn prepare(
     context: &Context,
-    task: &Task,
+    assigned: &Assigned,
     turn: Turn,
     place: &Workplace,
 ) -> Result<Option<Prepared>, Failure> {
+    let task = &assigned.task;
     let mut ready = Ready::default();
     if leaves_artifact(&task.spec) {
         let stored = artifacts::stored(&context.store, &task.key).await?;
@@ -58,9 +69,7 @@ pub(super) async fn prepare(
                 unpacked.await?;
             }
         } else if !place.is_made() {
-            let out = place.out();
-            let made = crate::files::fs::create_dir_all(&out).await;
-            made.map_err(|e| Failure::transient(format!("creating {}: {e}", out.display())))?;
+            make(place.out()).await?;
         }
         let (store, cache) = (&context.store, &context.cache);
         if let StageSpec::Dataset(spec) = &task.spec
@@ -71,7 +80,12 @@ pub(super) async fn prepare(
         }
         ready.inception = source::inception(store, cache, &task.spec).await?;
         let resume = place.resume();
-        let inputs = fetch_inputs(context, task);
+        let (bare, kept) = assigned.inputs();
+        if !bare.is_empty() {
+            make(place.nothing()).await?;
+        }
+        ready.bare = bare.iter().map(|input| input.role.clone()).collect();
+        let inputs = fetch_inputs(context, &kept);
         let checkpoint = async {
             let newest = artifacts::newest_intact(&context.store, stored, &resume);
             newest.await.map_err(Failure::from)
@@ -82,25 +96,35 @@ pub(super) async fn prepare(
     Ok(lent.map(|lent| Prepared::Run(ready, lent)))
 }
 
-async fn fetch_inputs(context: &Context, task: &Task) -> Result<BTreeMap<String, Cached>, Failure> {
-    let fetch = async |input: &Input| {
-        // The parents of a no-op are there for their order.
-        if let StageSpec::Noop(_) = task.spec
-            && artifacts::load(&context.store, &input.task)
-                .await?
-                .is_none()
-        {
-            return Ok(None);
-        }
-        match context.cache.get(&context.store, input.task).await {
-            Ok(cached) => Ok(Some((input.role.clone(), cached))),
-            Err(error) => {
-                let failure = Failure::from(error);
-                let cause = format!("input `{}`: {}", input.role, failure.cause);
-                Err(Failure::new(failure.class, cause))
-            }
+impl Assigned {
+    /// The inputs that left nothing, and the others.
+    fn inputs(&self) -> (Vec<&Input>, Vec<&Input>) {
+        let inputs = (0..).zip(&self.task.inputs);
+        let (bare, kept): (Vec<_>, Vec<_>) =
+            inputs.partition(|(place, _)| self.bare_inputs.contains(place));
+        let inputs = |numbered: Vec<(u32, _)>| numbered.into_iter().map(|(_, input)| input);
+        (inputs(bare).collect(), inputs(kept).collect())
+    }
+}
+
+async fn make(folder: PathBuf) -> Result<(), Failure> {
+    let made = crate::files::fs::create_dir_all(&folder).await;
+    made.map_err(|e| Failure::transient(format!("creating {}: {e}", folder.display())))
+}
+
+async fn fetch_inputs(
+    context: &Context,
+    inputs: &[&Input],
+) -> Result<BTreeMap<String, Cached>, Failure> {
+    let fetch = async |input: &Input| match context.cache.get(&context.store, input.task).await {
+        Ok(cached) => Ok((input.role.clone(), cached)),
+        Err(error) => {
+            let failure = Failure::from(error);
+            let cause = format!("input `{}`: {}", input.role, failure.cause);
+            Err(Failure::new(failure.class, cause))
         }
     };
-    let fetched = futures::future::try_join_all(task.inputs.iter().map(fetch)).await?;
-    Ok(fetched.into_iter().flatten().collect())
+    let fetched = inputs.iter().map(|input| fetch(input));
+    let fetched = futures::future::try_join_all(fetched).await?;
+    Ok(fetched.into_iter().collect())
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use ablate_proto::failure::Failure;
 use ablate_proto::id::AttemptId;
 use ablate_proto::message::{FromWorker, Hello, ToWorker};
-use ablate_proto::task::Task;
 use ablate_proto::wire::InvalidMessage;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -20,6 +19,7 @@ use super::gather::Gather;
 use super::held::Held;
 use super::job::Stops;
 use super::line::{Connecting, Line, Step, advance, room};
+use super::prepare::Assigned;
 use super::rpc::{Connector, Link, LinkError};
 use super::slots::Turn;
 use super::{AgentError, Opener};
@@ -200,8 +200,9 @@ impl Session {
                 attempt,
                 task,
                 share,
+                bare_inputs,
             } => match task.open() {
-                Ok(task) => self.assigned(attempt, task, share),
+                Ok(task) => self.assigned(attempt, Assigned { task, bare_inputs }, share),
                 Err(error) => self.incompatible(error.into()),
             },
             ToWorker::Drop { .. } if planted!(DropIgnored) => {}
@@ -238,7 +239,7 @@ impl Session {
         self.held.forget(attempt)
     }
 
-    fn assigned(&mut self, attempt: AttemptId, task: Task, share: u32) {
+    fn assigned(&mut self, attempt: AttemptId, assigned: Assigned, share: u32) {
         let Some(dropped) = self.held.begin(attempt) else {
             return;
         };
@@ -249,7 +250,7 @@ impl Session {
             self.held.report(attempt, Report::preempted());
             return;
         }
-        tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = task.label, "assigned");
+        tracing::debug!(task = %attempt.task.short(), attempt = attempt.number, label = assigned.task.label, "assigned");
         let stops = Stops {
             dropped: dropped.token,
             at_once: dropped.at_once,
@@ -261,7 +262,7 @@ impl Session {
             order: dropped.order,
             share,
         };
-        let work = Box::pin(drive(context.clone(), attempt, task, turn, stops));
+        let work = Box::pin(drive(context.clone(), attempt, assigned, turn, stops));
         let id = self.attempts.spawn(work).id();
         self.names.insert(id, attempt);
     }

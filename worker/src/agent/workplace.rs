@@ -43,6 +43,11 @@ impl Workplace {
         self.root.join("source")
     }
 
+    /// Of inputs that left nothing.
+    pub(super) fn nothing(&self) -> PathBuf {
+        self.root.join("nothing")
+    }
+
     /// Checkpoints on their way to the store.
     pub(super) fn outgoing(&self) -> PathBuf {
         self.root.join("outgoing")
@@ -136,7 +141,7 @@ mod tests {
         }
         symlink(&outside, place.out()).unwrap();
         symlink(&outside, place.root.join("checkpoint/link")).unwrap();
-        fs::write(place.root.join("params.json"), "{}").unwrap();
+        symlink(outside.join("file"), place.root.join("params.json")).unwrap();
         place.quiet = true;
         places.give_back(&place);
         let again = places.take();
@@ -144,6 +149,9 @@ mod tests {
         let left = fs::read_dir(&again.root).unwrap();
         let left: Vec<_> = left.map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["tmp"]);
+        fs::write(again.root.join("params.json"), "{}").unwrap();
+        assert!(!scratch::tidy(&again.root).unwrap());
+        assert!(again.root.join("params.json").exists());
         assert!(!again.is_made());
         assert!(outside.join("file").exists());
         // Something may still write into it.

@@ -39,7 +39,7 @@ pub(crate) fn run(
     let attempt = job.attempt;
     let started = Instant::now();
     let usage = usage::begin();
-    tracing::info!(task = %job.task.key.short(), attempt = attempt.number,
+    tracing::debug!(task = %job.task.key.short(), attempt = attempt.number,
         label = job.task.label, "stage starts");
     let stage = move || {
         let run = stages::of(job.task.spec.kind());
@@ -63,7 +63,7 @@ fn last_message(
 ) -> FromRunner {
     match result {
         Ok((metrics, resumed_from, emptied)) => {
-            tracing::info!(seconds, "stage is done");
+            tracing::debug!(seconds, "stage is done");
             FromRunner::Done {
                 attempt,
                 metrics,

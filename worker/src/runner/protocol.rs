@@ -52,9 +52,9 @@ pub(crate) enum FromRunner {
         step: u64,
         path: PathBuf,
     },
-    /// The process group of the program that the stage runs; none once it has
+    /// The process group of the program that the stage runs, until the job has
     /// ended. Should the runner die, the agent ends it.
-    Program { group: Option<i32> },
+    Program { group: i32 },
     /// What is in the checkpoint that came with the job is not a state of this
     /// task: the stage starts over, and nobody else should try it.
     Unusable { attempt: AttemptId, why: String },

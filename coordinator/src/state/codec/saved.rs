@@ -133,6 +133,7 @@ const LEASED: u8 = 1;
 const DONE: u8 = 2;
 const FAILED: u8 = 3;
 const CANCELLED: u8 = 4;
+const BARE: u8 = 5;
 
 impl From<&SavedSweep> for Sweep {
     fn from(saved: &SavedSweep) -> Self {
@@ -196,10 +197,14 @@ impl From<&Vec<SavedTask>> for Tasks {
                     rows.leased_by.push(workers.number(worker.as_str()));
                     LEASED
                 }
-                SavedState::Done { attempt, seconds } => {
+                SavedState::Done {
+                    attempt,
+                    bare,
+                    seconds,
+                } => {
                     rows.done_by.push(*attempt);
                     rows.seconds.push(*seconds);
-                    DONE
+                    if *bare { BARE } else { DONE }
                 }
                 SavedState::Failed => FAILED,
                 SavedState::Cancelled => CANCELLED,
@@ -264,8 +269,9 @@ impl TryFrom<Tasks> for Vec<SavedTask> {
                         grant(memory, share / 2, share % 2 == 1),
                     )
                 }
-                DONE => SavedState::Done {
+                done @ (DONE | BARE) => SavedState::Done {
                     attempt: done_by.next().ok_or_else(short)?,
+                    bare: done == BARE,
                     seconds: seconds.next().ok_or_else(short)?,
                 },
                 FAILED => SavedState::Failed,

@@ -125,6 +125,7 @@ impl Peer {
             attempt,
             task,
             share,
+            bare_inputs: Vec::new(),
         };
         self.say(assign).await;
         attempt

@@ -10,7 +10,7 @@
 //! Lines that are none of these are counted and said, and cost nothing else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use crate::runner::context::METRICS;
 use crate::runner::failure::OrFail as _;
+use crate::scratch;
 
 /// Longest line.
 const MAX_LINE: usize = 64 << 10;
@@ -80,13 +81,16 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path);
+        let doing = "making the file of metrics";
+        let mut file = scratch::file(path).or_transient(doing)?;
+        if file.metadata().or_transient(doing)?.len() > 0 {
+            // And opened again: some file systems write out at once what is
+            // appended to a file that was open when it was emptied.
+            file.set_len(0).or_transient(doing)?;
+            file = scratch::file(path).or_transient(doing)?;
+        }
         Ok(Self {
-            file: file.or_transient("making the file of metrics")?,
+            file,
             read: 0,
             partial: Vec::new(),
             skipping: false,

@@ -14,6 +14,8 @@ mod output;
 mod process;
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -60,8 +62,8 @@ impl Places {
             work: place("work"),
             checkpoint: place("checkpoint"),
             temporary: place("tmp"),
-            parameters: place("params.json"),
-            metrics: place("metrics.jsonl"),
+            parameters: place(scratch::PARAMETERS),
+            metrics: place(scratch::METRICS),
         };
         for folder in [&places.work, &places.checkpoint, &places.temporary] {
             fs::create_dir_all(folder).or_transient("making the folders of a program")?;
@@ -82,18 +84,16 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Command);
     let places = Places::new(context.out())?;
     let parameters = serde_json::to_vec_pretty(&spec.params).or_bug("writing parameters")?;
-    fs::write(&places.parameters, parameters).or_transient("writing params.json")?;
+    write_over(&places.parameters, &parameters).or_transient("writing params.json")?;
     let mut metrics = Metrics::open(&places.metrics)?;
     let mut keeper = Keeper::new(places.checkpoint.clone());
     keeper.resume(context, &mut metrics);
     let mut command = environment::command(&spec, context, &places)?;
     let program = Program::start(&mut command, &spec)?;
     context.tell(FromRunner::Program {
-        group: Some(program.group()),
+        group: program.group(),
     });
-    let ended = follow(context, &spec, program, &mut metrics, &mut keeper);
-    context.tell(FromRunner::Program { group: None });
-    let ending = ended?;
+    let ending = follow(context, &spec, program, &mut metrics, &mut keeper)?;
     metrics.finish()?;
     send_live(context, &mut metrics);
     let verdict = ending.verdict(keeper.changed());
@@ -109,6 +109,18 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
         context.emptied();
     }
     Ok(metrics.finals())
+}
+
+/// Writes the whole content of a file that may be there already.
+fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
+    let file = scratch::file(path)?;
+    file.write_all_at(content, 0)?;
+    // Not emptied before: some file systems write out at once what follows.
+    let length = content.len() as u64;
+    if file.metadata()?.len() > length {
+        file.set_len(length)?;
+    }
+    Ok(())
 }
 
 /// Stays with the program until it and everything it started has ended.
