@@ -170,7 +170,9 @@ pub(crate) async fn in_store(
     // Those that left nothing have no manifest to be found by.
     let ended = read::<SweepStatus>(store, layout::outcome(plan.sweep())).await?;
     let rows = ended.into_iter().flat_map(|ended| ended.rows);
-    before.done.extend(rows.filter(|row| row.bare).map(|row| row.key));
+    before
+        .done
+        .extend(rows.filter(|row| row.bare).map(|row| row.key));
     Ok(before)
 }
 

@@ -7,6 +7,8 @@ mod architecture;
 mod audit;
 #[path = "system/bad_input.rs"]
 mod bad_input;
+#[path = "system/bare.rs"]
+mod bare;
 #[path = "system/by_hand.rs"]
 mod by_hand;
 #[path = "system/command.rs"]

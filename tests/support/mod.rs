@@ -240,8 +240,10 @@ impl Site {
                 (&row["state"], &row["attempt"])
             );
             let folder = self.path().join("store/tasks").join(key);
-            if row["kind"] == "noop" && !folder.join("manifest.json").exists() {
-                continue; // It leaves nothing.
+            let bare = row["bare"] == true;
+            assert_eq!(bare, !folder.join("manifest.json").exists(), "{row}");
+            if bare {
+                continue; // It left nothing.
             }
             let manifest = self.manifest(key);
             let number = manifest["attempt"]["number"].as_u64().unwrap();

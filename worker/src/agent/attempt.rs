@@ -122,7 +122,12 @@ async fn carry(
         task: task.clone(),
         inputs: folders
             .map(|(role, cached)| (role.clone(), cached.folder.clone()))
-            .chain(ready.bare.iter().map(|role| (role.clone(), place.nothing())))
+            .chain(
+                ready
+                    .bare
+                    .iter()
+                    .map(|role| (role.clone(), place.nothing())),
+            )
             .chain(source)
             .chain(inception)
             .collect(),

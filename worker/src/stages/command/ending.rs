@@ -28,8 +28,8 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// `kept`: its checkpoint has changed in this attempt.
-    pub(super) fn verdict(&self, kept: bool) -> Result<(), Failure> {
+    /// `kept`: whether its checkpoint has changed in this attempt.
+    pub(super) fn verdict(&self, kept: impl FnOnce() -> bool) -> Result<(), Failure> {
         let how = self.how();
         match self.ended_as {
             // A program that was asked to end may end well in the middle.
@@ -51,7 +51,7 @@ impl Ending {
             (Some(75), _) => FailureClass::TransientIo,
             (Some(78), _) => FailureClass::Config,
             (Some(79), _) => FailureClass::OutOfMemory,
-            (Some(80), _) if kept => FailureClass::Preempted,
+            (Some(80), _) if kept() => FailureClass::Preempted,
             (Some(80), _) => {
                 let cause = format!(
                     "{cause} (interrupted, with a checkpoint), but left nothing new in \
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn exit_codes_have_classes() {
         use FailureClass as C;
-        let class = |raw, kept| ending(raw, None).verdict(kept).err().map(|f| f.class);
+        let class = |raw, kept| ending(raw, None).verdict(|| kept).err().map(|f| f.class);
         assert_eq!(class(0, false), None);
         for (code, expected) in [
             (1, C::Bug),
@@ -138,7 +138,7 @@ mod tests {
     fn a_program_that_was_asked_to_end_is_not_done() {
         for class in [FailureClass::Preempted, FailureClass::Hung] {
             for raw in [0, 15, 1 << 8] {
-                let verdict = ending(raw, Some(class)).verdict(true);
+                let verdict = ending(raw, Some(class)).verdict(|| true);
                 assert_eq!(verdict.unwrap_err().class, class);
             }
         }
@@ -155,13 +155,13 @@ mod tests {
                 starved: true,
                 ..ending(raw, None)
             };
-            assert_eq!(ending.verdict(false).unwrap_err().class, class, "{raw}");
+            assert_eq!(ending.verdict(|| false).unwrap_err().class, class, "{raw}");
         }
     }
 
     #[test]
     fn its_last_words_are_the_cause() {
-        let failure = ending(1 << 8, None).verdict(false).unwrap_err();
+        let failure = ending(1 << 8, None).verdict(|| false).unwrap_err();
         assert!(
             failure.cause.ends_with("standard error: Traceback"),
             "{failure}"

@@ -257,17 +257,18 @@ impl Metrics {
         kept
     }
 
-    /// Writes the curves into the artefact.
-    pub(super) fn write_curves(&self, out: &Path) -> Result<(), Failure> {
+    /// Writes the curves into the artefact; whether there are any.
+    pub(super) fn write_curves(&self, out: &Path) -> Result<bool, Failure> {
         let curves = self.kept().into_iter().filter(|row| row.step.is_some());
         let text = lines(curves);
         if text.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let doing = "writing metrics.jsonl";
         // Never through a link that the program left there.
         let mut file = File::create_new(out.join(METRICS)).or_transient(doing)?;
-        file.write_all(text.as_bytes()).or_transient(doing)
+        file.write_all(text.as_bytes()).or_transient(doing)?;
+        Ok(true)
     }
 
     /// The final values: those without a step, or else the last of a curve.

@@ -66,16 +66,19 @@ impl Places {
             metrics: place(scratch::METRICS),
         };
         for folder in [&places.work, &places.checkpoint, &places.temporary] {
-            fs::create_dir_all(folder).or_transient("making the folders of a program")?;
+            match fs::create_dir(folder) {
+                // What else has the name shows when it is used.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made.or_transient("making the folders of a program")?,
+            }
         }
         Ok(places)
     }
 
-    /// If nothing is to be kept: empties them, and says whether all are as
+    /// Where nothing is to be kept: empties them, and says whether all are as
     /// they were made.
     fn tidy(&self) -> bool {
-        let empty = fs::read_dir(&self.out).is_ok_and(|mut files| files.next().is_none());
-        let root = self.out.parent().filter(|_| empty);
+        let root = self.out.parent();
         root.is_some_and(|root| scratch::tidy(root).unwrap_or(false))
     }
 }
@@ -96,16 +99,16 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let ending = follow(context, &spec, program, &mut metrics, &mut keeper)?;
     metrics.finish()?;
     send_live(context, &mut metrics);
-    let verdict = ending.verdict(keeper.changed());
+    let verdict = ending.verdict(|| keeper.changed());
     if let Err(failure) = verdict {
         // The next attempt goes on from it.
         keeper.save(context, &mut metrics);
         return Err(failure);
     }
     metrics.say_what_was_bad();
-    output::check(&places.out)?;
-    metrics.write_curves(&places.out)?;
-    if keeper.is_unused() && places.tidy() {
+    let files = output::check(&places.out)?;
+    let curves = metrics.write_curves(&places.out)?;
+    if !files && !curves && keeper.is_unused() && places.tidy() {
         context.emptied();
     }
     Ok(metrics.finals())

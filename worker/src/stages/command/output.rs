@@ -10,7 +10,8 @@ use crate::runner::failure::OrFail as _;
 
 /// Refuses what is not a folder of plain files: a link could lead anywhere.
 /// (Names are checked where files are uploaded, and links there again.)
-pub(super) fn check(out: &Path) -> Result<(), Failure> {
+/// Whether there are any.
+pub(super) fn check(out: &Path) -> Result<bool, Failure> {
     let doing = "looking at the output folder";
     let refuse = |what: String| {
         Err(Failure::bug(format!(
@@ -22,7 +23,9 @@ pub(super) fn check(out: &Path) -> Result<(), Failure> {
     if !folder.is_ok_and(|meta| meta.is_dir()) {
         return refuse("something that is not a folder".to_owned());
     }
+    let mut any = false;
     for entry in fs::read_dir(out).or_transient(doing)? {
+        any = true;
         let entry = entry.or_transient(doing)?;
         let name = entry.file_name();
         let kind = entry.file_type().or_transient(doing)?;
@@ -36,5 +39,5 @@ pub(super) fn check(out: &Path) -> Result<(), Failure> {
             return refuse(format!("{name:?}, which ABLATE_METRICS becomes"));
         }
     }
-    Ok(())
+    Ok(any)
 }

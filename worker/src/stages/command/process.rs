@@ -28,7 +28,7 @@ const STRAYS: Duration = Duration::from_secs(2);
 /// What is kept of standard error for the cause of a failure.
 const LAST_WORDS: usize = 2000;
 /// Read at a time.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 16 << 10;
 
 pub(super) struct Program {
     child: Child,
