@@ -256,3 +256,39 @@ fn exceptions_from_lints_say_why() {
         }
     }
 }
+
+/// What belongs at the top.
+const TOP: [&str; 19] = [
+    ".ci",
+    ".clippy.toml",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "SCIENCE.md",
+    "benches",
+    "build.rs",
+    "coordinator",
+    "docs",
+    "proto",
+    "src",
+    "sweeps",
+    "tests",
+    "worker",
+];
+
+#[test]
+fn nothing_strange_is_committed_at_the_top() {
+    let mut git = std::process::Command::new("git");
+    let listed = git.args(["ls-files"]).current_dir(root()).output();
+    let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
+        return; // No checkout, or no git.
+    };
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let top = listed.lines().filter_map(|path| path.split('/').next());
+    let strange: Vec<&str> = top.filter(|name| !TOP.contains(name)).collect();
+    assert!(strange.is_empty(), "{strange:?} at the top of the tree");
+}

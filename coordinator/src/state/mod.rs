@@ -86,6 +86,10 @@ pub(crate) struct State {
     since: usize,
 }
 
+/// How often the database looks for files that its compactor has made. That
+/// another coordinator has taken over, a write finds out.
+const LOOK_FOR_FILES: Duration = Duration::from_secs(3);
+
 /// A batch on its way to the store.
 pub(crate) struct Written {
     handle: WriteHandle,
@@ -122,6 +126,7 @@ impl State {
             // Written out when somebody waits for it (see `Flusher`), so that
             // an idle coordinator does nothing.
             flush_interval: None,
+            manifest_poll_interval: LOOK_FOR_FILES,
             ..Settings::default()
         };
         let db = Db::builder(layout::STATE, Arc::new(Certain::new(store)))

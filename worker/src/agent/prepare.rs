@@ -36,7 +36,7 @@ pub(super) struct Ready {
 }
 
 pub(super) enum Prepared {
-    Run(Ready, Lent),
+    Run(Box<Ready>, Lent),
     /// The store holds a result; the blake3 of its manifest.
     Reuse([u8; 32]),
 }
@@ -49,7 +49,7 @@ pub(super) async fn prepare(
     place: &Workplace,
 ) -> Result<Option<Prepared>, Failure> {
     let task = &assigned.task;
-    let mut ready = Ready::default();
+    let mut ready = Box::<Ready>::default();
     if leaves_artifact(&task.spec) {
         let stored = artifacts::stored(&context.store, &task.key).await?;
         if stored.result
