@@ -205,8 +205,8 @@ impl Driver {
         let written = if turn.facts.is_empty() {
             None
         } else {
-            let relaxed = self.core.is_stocked() && !turn.is_awaited();
-            Some(self.state.append(&turn.facts).await?.relaxed(relaxed))
+            let slack = self.core.slack().filter(|_| !turn.is_awaited());
+            Some(self.state.append(&turn.facts).await?.with_slack(slack))
         };
         self.save().await;
         let batch = Batch {

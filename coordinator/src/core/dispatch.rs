@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ablate_proto::capacity::{Grant, SLOT};
 use ablate_proto::id::{AttemptId, WorkerId};
@@ -15,6 +16,9 @@ use crate::policy;
 
 /// Tasks of a slot that last for a while: only short ones queue like this.
 const STOCK: u64 = 8;
+/// What is decided meanwhile is written after so long: a quarter of the time
+/// that the stock lasts, between these.
+const SLACK: [Duration; 2] = [Duration::from_millis(12), Duration::from_millis(25)];
 
 impl Core {
     /// Gives out ready tasks while anybody has room: those of the sweep whose
@@ -93,10 +97,15 @@ impl Core {
         }
     }
 
-    /// Whether every worker that takes tasks has so many that it does not wait
-    /// for the next.
-    pub(crate) fn is_stocked(&self) -> bool {
-        self.workers.least_held() >= Some(STOCK)
+    /// How long what is decided may wait to be written, as far as workers are
+    /// concerned: every one that takes tasks has so many that it does not wait
+    /// for the next. `None` if one does.
+    pub(crate) fn slack(&self) -> Option<Duration> {
+        let held = self.workers.least_held().filter(|held| *held >= STOCK)?;
+        let shortest = self.durations.shortest().unwrap_or(0.0);
+        let [least, most] = SLACK;
+        let part = Duration::try_from_secs_f64(held as f64 * shortest / 4.0);
+        Some(part.unwrap_or(least).clamp(least, most))
     }
 
     fn pick_worker(

@@ -75,6 +75,13 @@ impl Durations {
         }
     }
 
+    /// Expected seconds of a typical task of the class whose tasks are
+    /// shortest.
+    pub(crate) fn shortest(&self) -> Option<f64> {
+        let seconds = self.classes.values().map(|estimate| estimate.seconds);
+        seconds.min_by(f64::total_cmp)
+    }
+
     /// Learns from a finished task. True if the estimate has moved so far
     /// that the order of tasks may have changed.
     pub(crate) fn observe(&mut self, class: Class, work: f64, seconds: f64) -> bool {
@@ -122,6 +129,20 @@ impl Durations {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shortest_class_is_known_once_one_was_measured() {
+        let mut durations = Durations::default();
+        assert_eq!(durations.shortest(), None);
+        let class = |scale| Class {
+            kind: StageKind::Noop,
+            scale,
+        };
+        durations.observe(class(1), 1.0, 3.0);
+        durations.observe(class(2), 1.0, 2.0);
+        durations.observe(class(3), 1.0, 4.0);
+        assert_eq!(durations.shortest(), Some(2.0));
+    }
 
     fn class(scale: i8) -> Class {
         let kind = StageKind::Arvm;

@@ -13,9 +13,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{StateError, error};
 
-/// Between the starts of two writes that nobody waits for, at least.
-const RELAXED: Duration = Duration::from_millis(12);
-
 /// Timers go by the millisecond, and may take another: what would be over
 /// sooner than this is not waited for.
 const PRECISION: Duration = Duration::from_micros(250);
@@ -46,15 +43,15 @@ impl Flusher {
         self.hurry.notify_one();
     }
 
-    /// Writes out all that was appended before. `relaxed`: it may wait for
-    /// more.
-    pub(super) async fn flush(&self, relaxed: bool) -> Result<(), StateError> {
+    /// Writes out all that was appended before. With `slack`, it may wait for
+    /// more until so long after the start of the write before.
+    pub(super) async fn flush(&self, slack: Option<Duration>) -> Result<(), StateError> {
         let mut next = self.next.lock().await;
         if next.saturating_duration_since(Instant::now()) > PRECISION {
             sleep_until(*next).await;
         }
-        if relaxed {
-            let later = *next + RELAXED.saturating_sub(self.apart);
+        if let Some(slack) = slack {
+            let later = *next + slack.saturating_sub(self.apart);
             tokio::select! {
                 () = sleep_until(later) => {}
                 () = self.hurry.notified() => {}

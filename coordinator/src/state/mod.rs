@@ -94,8 +94,8 @@ const LOOK_FOR_FILES: Duration = Duration::from_secs(3);
 pub(crate) struct Written {
     handle: WriteHandle,
     flusher: Arc<Flusher>,
-    /// Nobody waits for it.
-    relaxed: bool,
+    /// Nobody waits for it: so long it may wait for more.
+    slack: Option<Duration>,
 }
 
 impl State {
@@ -252,7 +252,7 @@ impl State {
         Written {
             handle,
             flusher: self.flusher.clone(),
-            relaxed: false,
+            slack: None,
         }
     }
 
@@ -262,14 +262,14 @@ impl State {
 }
 
 impl Written {
-    /// Says whether anybody waits for it. It is durable no less when
+    /// Says that nobody waits for it, for so long. It is durable no less when
     /// [`durable`](Self::durable) returns.
-    pub(crate) fn relaxed(self, relaxed: bool) -> Self {
-        if !relaxed {
+    pub(crate) fn with_slack(self, slack: Option<Duration>) -> Self {
+        if slack.is_none() {
             // Of what was appended before, something may take its time.
             self.flusher.hurry();
         }
-        Self { relaxed, ..self }
+        Self { slack, ..self }
     }
 
     /// Waits until the store has the batch; writes it out, and whatever else
@@ -280,7 +280,7 @@ impl Written {
             done = self.handle.await_durable() => return done.map_err(|e| error("writing", e)),
             () = std::future::ready(()) => {}
         }
-        self.flusher.flush(self.relaxed).await?;
+        self.flusher.flush(self.slack).await?;
         let done = self.handle.await_durable().await;
         done.map_err(|e| error("writing", e))
     }

@@ -163,7 +163,7 @@ async fn put(
     let written = written.map(|handle| Written {
         handle,
         flusher,
-        relaxed: false,
+        slack: None,
     });
     written.map_err(|e| error("writing", e))
 }
