@@ -21,7 +21,11 @@ pub(super) fn summary(study: &Study, verdicts: &[Verdict]) -> Markup {
     let unique = plan.tasks.len();
     let done = study.outcomes.iter().filter(|o| o.gap.is_none()).count();
     let results = study.outcomes.iter().filter_map(|o| o.manifest.as_ref());
-    let seconds: f64 = results.map(|m| m.provenance.seconds).sum();
+    let rows = study.status.iter().flat_map(|status| &status.rows);
+    let bare = rows.filter(|row| row.bare).map(|row| row.seconds);
+    let seconds: f64 = results.map(|m| m.provenance.seconds).chain(bare).sum();
+    // The sum of nothing is -0.
+    let seconds = seconds + 0.0;
     html! {
         dl.summary {
             div {

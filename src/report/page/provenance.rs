@@ -90,7 +90,7 @@ fn entry(
             @if let Some(gap) = &outcome.gap {
                 p.empty { "— " (format::clean(&gap.class)) ": " (format::clean(&gap.cause)) }
             } @else if manifest.is_none() {
-                p.empty { "Done; it left no files and no measurements." }
+                p.bare { "Done; it left no files and no measurements." }
             }
             dl {
                 div { dt { "Seed" } dd { (planned.task.seed) } }
