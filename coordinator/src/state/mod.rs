@@ -90,6 +90,10 @@ pub(crate) struct State {
 /// another coordinator has taken over, a write finds out.
 const LOOK_FOR_FILES: Duration = Duration::from_secs(3);
 
+/// How often the state is opened while others write, and how long between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A batch on its way to the store.
 pub(crate) struct Written {
     handle: WriteHandle,
@@ -99,8 +103,26 @@ pub(crate) struct Written {
 }
 
 impl State {
-    /// Opens the state and fences off whoever had it open before.
+    /// Opens the state and fences off whoever had it open before. That one may
+    /// be writing at this very moment: then it is tried again.
     pub(crate) async fn open(
+        store: Arc<dyn ObjectStore>,
+        flush: Duration,
+    ) -> Result<(Self, Vec<Fact>), StateError> {
+        let mut tries = 1;
+        loop {
+            match Self::open_once(store.clone(), flush).await {
+                Err(StateError::Store { source, .. }) if tries < TRIES && raced(&source) => {
+                    tracing::info!(tries, "another coordinator wrote meanwhile; opening again");
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn open_once(
         store: Arc<dyn ObjectStore>,
         flush: Duration,
     ) -> Result<(Self, Vec<Fact>), StateError> {
@@ -318,6 +340,12 @@ fn error(doing: &'static str, source: slatedb::Error) -> StateError {
         ErrorKind::Closed(CloseReason::Fenced) => StateError::Fenced,
         _ => StateError::Store { doing, source },
     }
+}
+
+/// Whether somebody else wrote what was about to be written. The database has
+/// no kind of error for it.
+fn raced(error: &slatedb::Error) -> bool {
+    error.to_string().contains("version already exists")
 }
 
 #[cfg(test)]
