@@ -107,3 +107,21 @@ async fn a_clock_that_is_wrong_does_not_matter() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_open_at_once_open_or_are_fenced_off() {
+    for _ in 0..10 {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let open = |_| tokio::spawn(State::open(store.clone(), Duration::ZERO));
+        let opened = futures::future::join_all((0..3).map(open)).await;
+        let mut open = 0;
+        for opened in opened {
+            match opened.unwrap() {
+                Ok(_) => open += 1,
+                Err(StateError::Fenced) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(open > 0);
+    }
+}
