@@ -7,9 +7,9 @@ use crate::support::{Process, Site};
 
 /// The first stage leaves a file if it is told to; the second one counts what
 /// it is given.
-fn sweep(name: &str, keep: &str) -> String {
+fn sweep(keep: &str) -> String {
     format!(
-        "name = \"{name}\"\n\
+        "name = \"s\"\n\
          [stages.first]\nkind = \"command\"\n\
          run = [\"sh\", \"-c\", '[ $ABLATE_PARAM_KEEP = no ] || touch $ABLATE_OUTPUT/kept']\n\
          params = {{ keep = \"no\" }}\n\
@@ -39,7 +39,7 @@ fn what_left_nothing_is_done_for_good_and_an_empty_folder_to_what_needs_it() {
     let join = coordinator.address.clone();
     let _worker = worker(&site, &join);
     // The first stage alone.
-    let alone = sweep("s", "\"no\"");
+    let alone = sweep("\"no\"");
     let alone = format!(
         "{}[axes]\n\"first.keep\" = [\"no\"]\n",
         alone.split("[stages.second]").next().unwrap()
@@ -61,7 +61,7 @@ fn what_left_nothing_is_done_for_good_and_an_empty_folder_to_what_needs_it() {
     let address = join.clone();
     coordinator.process.kill();
     let coordinator = site.coordinator(&address);
-    let submitted = site.submit(&join, "s", &sweep("s", "\"no\", \"yes\""));
+    let submitted = site.submit(&join, "s", &sweep("\"no\", \"yes\""));
     assert_eq!(submitted["reused"], 1, "{submitted}");
     let status = site.wait_for(&join, "s", |s| s["state"] == "done");
     site.check_done(&status);
@@ -73,10 +73,10 @@ fn what_left_nothing_is_done_for_good_and_an_empty_folder_to_what_needs_it() {
     }
 
     // Nor when no sweep wanted it for a while.
-    site.submit(&join, "s", &sweep("s", "\"yes\""));
+    site.submit(&join, "s", &sweep("\"yes\""));
     site.wait_for(&join, "s", |s| s["state"] == "done");
     site.json(&["gc", "--store", "store", "--grace", "0", "--json"]);
-    let submitted = site.submit(&join, "s", &sweep("s", "\"no\", \"yes\""));
+    let submitted = site.submit(&join, "s", &sweep("\"no\", \"yes\""));
     assert_eq!(submitted["reused"], 3, "{submitted}");
     let status = site.wait_for(&join, "s", |s| s["state"] == "done");
     assert_eq!(row(&status, "first keep=no")["attempt"], 1);

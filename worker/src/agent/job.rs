@@ -151,7 +151,7 @@ pub(super) async fn execute(
                     }
                 }
                 Event::Said(FromRunner::Program { group }) => {
-                    runner.program = Some(Pid::from_raw(group));
+                    runner.program = group.map(Pid::from_raw);
                 }
                 Event::Said(FromRunner::Ready { .. }) => {}
             },

@@ -52,9 +52,10 @@ pub(crate) enum FromRunner {
         step: u64,
         path: PathBuf,
     },
-    /// The process group of the program that the stage runs, until the job has
-    /// ended. Should the runner die, the agent ends it.
-    Program { group: i32 },
+    /// The process group of the program that the stage runs; none once it has
+    /// ended, since its number may soon be another's. Should the runner die,
+    /// the agent ends it.
+    Program { group: Option<i32> },
     /// What is in the checkpoint that came with the job is not a state of this
     /// task: the stage starts over, and nobody else should try it.
     Unusable { attempt: AttemptId, why: String },

@@ -94,9 +94,11 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let mut command = environment::command(&spec, context, &places)?;
     let program = Program::start(&mut command, &spec)?;
     context.tell(FromRunner::Program {
-        group: program.group(),
+        group: Some(program.group()),
     });
-    let ending = follow(context, &spec, program, &mut metrics, &mut keeper)?;
+    let ended = follow(context, &spec, program, &mut metrics, &mut keeper);
+    context.tell(FromRunner::Program { group: None });
+    let ending = ended?;
     metrics.finish()?;
     send_live(context, &mut metrics);
     let verdict = ending.verdict(|| keeper.changed());
