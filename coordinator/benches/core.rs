@@ -15,12 +15,18 @@ use ablate_proto::task::{Input, Task};
 use plotters::prelude::*;
 use serde_json::{Value, json};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const WORKERS: usize = 10_000;
 const SLOTS: u32 = 4;
 /// Short runs differ by half.
 const SMALL_RUNS: usize = 5;
 
 fn main() {
+    // As in the program: no large pages.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let given = std::env::args().filter_map(|a| a.parse().ok()).next();
     let most: usize = given.unwrap_or(1_000_000);
     let mut events = Vec::new();

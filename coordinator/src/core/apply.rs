@@ -5,6 +5,7 @@ use ablate_proto::failure::{Failure, FailureClass};
 use ablate_proto::id::{AttemptId, WorkerId};
 use ablate_proto::message::ToWorker;
 
+use super::crew::{Held, Worker};
 use super::tables::{Lease, State, TaskIx};
 use super::{Core, Effect, Fact, Now};
 use crate::policy;
@@ -64,8 +65,12 @@ impl Core {
         };
         self.set_state(ix, State::Leased(Box::new(lease)));
         let deadline = now + self.settings.lease;
-        self.workers.enter(worker, deadline);
-        self.workers.change(worker, |w| w.take(attempt, grant));
+        let held = Held { task: ix, grant };
+        let take = |w: &mut Worker| w.take(attempt, held);
+        if self.workers.change(worker, take).is_none() {
+            self.workers.enter(worker, deadline);
+            self.workers.change(worker, take);
+        }
     }
 
     fn apply_commit(
@@ -79,7 +84,7 @@ impl Core {
             return;
         };
         let entry = &mut self.tasks[ix];
-        let (class, work) = (entry.class, f64::from(entry.task.work));
+        let (class, work) = (entry.class, f64::from(entry.work));
         let children = entry.children.clone();
         let mut charged = 0;
         if let State::Leased(lease) = &entry.state {

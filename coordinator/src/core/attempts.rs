@@ -90,6 +90,7 @@ impl Core {
     /// One that it already committed is acknowledged again instead.
     fn drop_foreign(&mut self, id: &WorkerId, holding: impl Iterator<Item = AttemptId>) {
         for attempt in holding {
+            self.expect(id, &attempt);
             let entry = self.tasks.get(&attempt.task);
             if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) || planted!(ForeignKept) {
                 continue;
@@ -112,7 +113,16 @@ impl Core {
         }
     }
 
+    /// A worker speaks of an attempt: its task is known by what it holds.
+    fn expect(&mut self, id: &WorkerId, attempt: &AttemptId) {
+        let held = self.workers.get(id).and_then(|w| w.held.get(attempt));
+        if let Some(held) = held {
+            self.tasks.expect(held.task);
+        }
+    }
+
     pub(super) fn progress(&mut self, id: &WorkerId, attempt: AttemptId, progress: &Progress) {
+        self.expect(id, &attempt);
         let Some(ix) = self.tasks.find(&attempt.task) else {
             return;
         };
@@ -126,9 +136,12 @@ impl Core {
     }
 
     pub(super) fn commit(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, commit: &Commit) {
+        self.expect(id, &attempt);
         let entry = self.tasks.get(&attempt.task);
         let accepted = if entry.is_some_and(|e| e.lease_of(id, attempt).is_some()) {
-            let most = self.workers.get(id).map_or(0, |w| w.capacity.memory);
+            let worker = self.workers.get(id);
+            let most = worker.map_or(0, |w| w.capacity.memory);
+            let blamed = worker.is_some_and(|w| !w.failed.is_empty());
             let used = Used {
                 memory: commit.used.memory.min(most),
                 ..commit.used
@@ -143,7 +156,9 @@ impl Core {
                     used,
                 },
             );
-            self.workers.change(id, |worker| worker.failed.clear());
+            if blamed {
+                self.workers.change(id, |worker| worker.failed.clear());
+            }
             true
         } else {
             // The acknowledgement of a commit may have been lost.
@@ -158,6 +173,7 @@ impl Core {
     }
 
     pub(super) fn fail(&mut self, now: Now, id: &WorkerId, attempt: AttemptId, failure: Failure) {
+        self.expect(id, &attempt);
         let entry = self.tasks.get(&attempt.task);
         let mut accepted = entry.is_some_and(|e| e.lease_of(id, attempt).is_some());
         if planted!(DoubleRetry) {

@@ -8,6 +8,7 @@ use ablate_proto::id::{AttemptId, TaskKey, WorkerId};
 
 use super::Now;
 use super::packing::Need;
+use super::tables::TaskIx;
 
 /// Why a worker is set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +37,8 @@ pub(super) struct Worker {
     pub(super) aside: Option<Aside>,
     /// What failed on it since the last that did not.
     pub(super) failed: Vec<TaskKey>,
-    /// What it holds, and what each may take; changed by [`Worker::take`] and
-    /// [`Worker::release`].
-    pub(super) held: BTreeMap<AttemptId, Grant>,
+    /// What it holds; changed by [`Worker::take`] and [`Worker::release`].
+    pub(super) held: BTreeMap<AttemptId, Held>,
     /// Of slots, in their unit, that it holds.
     pub(super) shares: u64,
     /// How many of what it holds may take so many bytes.
@@ -49,6 +49,14 @@ pub(super) struct Worker {
     pub(super) deadline: Now,
     /// What the time has already done about its silence.
     pub(super) silence: Silence,
+}
+
+/// An attempt that a worker holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) task: TaskIx,
+    /// What it may take.
+    pub(super) grant: Grant,
 }
 
 /// How long a worker has been silent.
@@ -91,15 +99,16 @@ impl Worker {
         self.session.is_some() && !self.draining && self.aside.is_none()
     }
 
-    pub(super) fn take(&mut self, attempt: AttemptId, grant: Grant) {
+    pub(super) fn take(&mut self, attempt: AttemptId, held: Held) {
+        let grant = held.grant;
         self.release(&attempt);
-        self.held.insert(attempt, grant);
+        self.held.insert(attempt, held);
         self.shares += u64::from(grant.share);
         *self.memories.entry(grant.memory).or_default() += 1;
     }
 
     pub(super) fn release(&mut self, attempt: &AttemptId) {
-        let Some(grant) = self.held.remove(attempt) else {
+        let Some(Held { grant, .. }) = self.held.remove(attempt) else {
             return;
         };
         self.shares -= u64::from(grant.share);

@@ -55,6 +55,7 @@ impl Core {
                 number: entry.attempts + 1,
             };
             self.service.turn(turn);
+            self.tasks.expect(ix);
             self.record(
                 now,
                 Fact::AttemptStarted {
@@ -68,17 +69,16 @@ impl Core {
     }
 
     pub(super) fn send_assignment(&mut self, worker: &WorkerId, attempt: AttemptId) {
-        if let Some(entry) = self.tasks.get(&attempt.task) {
+        if let Some(ix) = self.tasks.find(&attempt.task) {
+            let entry = &self.tasks[ix];
             let lease = entry.lease_of(worker, attempt);
-            let parents = entry.task.inputs.iter();
-            let parents = parents.map(|input| self.tasks.get(&input.task));
             let bare = |parent: Option<&TaskEntry>| parent.is_some_and(TaskEntry::is_bare);
             let assign = ToWorker::Assign {
                 attempt,
                 task: entry.task.clone(),
                 share: lease.map_or(SLOT, |lease| lease.grant.share),
                 bare_inputs: (0..)
-                    .zip(parents)
+                    .zip(self.tasks.parents(ix))
                     .filter_map(|(place, parent)| bare(parent).then_some(place))
                     .collect(),
             };
@@ -115,9 +115,8 @@ impl Core {
         kept: &BTreeSet<WorkerId>,
     ) -> Option<(WorkerId, Grant)> {
         let entry = &self.tasks[ix];
-        let inputs = entry.task.inputs.iter();
-        let homes = inputs.filter_map(|i| self.tasks.get(&i.task)?.home.as_ref());
-        let homes: Vec<&WorkerId> = homes.collect();
+        let parents = self.tasks.parents(ix);
+        let homes: Vec<&WorkerId> = parents.filter_map(|p| p?.home.as_ref()).collect();
         let avoid = entry.trouble.as_ref().map(|trouble| &trouble.failed_on);
         let need = self.need(entry.kin());
         self.workers.pick(now, &need, kept, &homes, avoid)
@@ -223,9 +222,7 @@ impl Core {
         let open = entry.children.iter().map(|child| &self.tasks[*child]);
         let open = open.filter(|child| !child.state.is_terminal());
         let below = open.map(|child| child.rank).max().unwrap_or(0);
-        let own = self
-            .durations
-            .estimate(entry.class, f64::from(entry.task.work));
+        let own = self.durations.estimate(entry.class, f64::from(entry.work));
         below.saturating_add(policy::weight(own.map(|(seconds, _)| seconds)))
     }
 }

@@ -57,8 +57,9 @@ impl Core {
         let entry = &self.tasks[ix];
         match &entry.state {
             State::Waiting { .. } => {
-                let open = entry.task.inputs.iter().filter_map(|input| {
-                    let parent = self.tasks.get(&input.task)?;
+                let inputs = entry.task.inputs.iter().zip(self.tasks.parents(ix));
+                let open = inputs.filter_map(|(input, parent)| {
+                    let parent = parent?;
                     let (role, label) = (&input.role, &parent.task.label);
                     let state = format!("{:?}", parent.state.public()).to_lowercase();
                     let done = matches!(parent.state, State::Done { .. });

@@ -131,9 +131,9 @@ impl Core {
                 let last = entry.last_failure().map(|f| f.class);
                 class.is_none() || class == last
             }
-            State::Cancelled => entry.task.inputs.iter().all(|input| {
-                let parent = self.tasks.get(&input.task).map(|e| &e.state);
-                !matches!(parent, Some(State::Failed | State::Cancelled))
+            State::Cancelled => self.tasks.parents(ix).all(|parent| {
+                let state = parent.map(|e| &e.state);
+                !matches!(state, Some(State::Failed | State::Cancelled))
             }),
             _ => false,
         }

@@ -12,6 +12,7 @@ use ablate_proto::task::SealedTask;
 
 use smallvec::smallvec;
 
+use super::crew::Held;
 use super::sweep_rows::Sweep;
 use super::tables::{Claim, Lease, State, SweepIx, TaskEntry, TaskIx, Trouble};
 use super::{Core, Fact, Now};
@@ -170,16 +171,20 @@ impl Core {
             SavedState::Failed => State::Failed,
             SavedState::Cancelled => State::Cancelled,
         };
+        let ix = self.tasks.next();
         if let SavedState::Leased(worker, grant) = &saved.state {
             let attempt = AttemptId {
                 task: task.key,
                 number: saved.attempts,
             };
+            let held = Held {
+                task: ix,
+                grant: *grant,
+            };
             self.workers.enter(worker, now + self.settings.lease);
-            self.workers.change(worker, |w| w.take(attempt, *grant));
+            self.workers.change(worker, |w| w.take(attempt, held));
         }
-        let ix = self.tasks.next();
-        self.link(ix, task);
+        let parents = self.link(ix, task);
         let any = !saved.failures.is_empty() || saved.last_failure.is_some() || saved.raised > 0;
         let trouble = any.then(|| {
             Box::new(Trouble {
@@ -193,9 +198,11 @@ impl Core {
         self.tasks.push(TaskEntry {
             task: task.clone(),
             class: Class::of(task),
+            work: task.work,
             state,
             attempts: saved.attempts,
             rank: 0,
+            parents,
             children: smallvec![],
             claims: claims
                 .filter(|(sweep, _)| self.sweeps.knows(*sweep))

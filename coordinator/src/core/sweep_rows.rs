@@ -132,7 +132,7 @@ impl Sweep {
             }
             TaskState::Waiting | TaskState::Ready => {
                 let left = self.left.entry(entry.class).or_default();
-                let work = f64::from(entry.task.work);
+                let work = f64::from(entry.work);
                 (left.tasks, left.work) = match more {
                     true => (left.tasks + 1, left.work + work),
                     false => (left.tasks - 1, left.work - work),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ablate_proto::id::{SweepId, TaskKey};
 use ablate_proto::task::SealedTask;
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use super::sweep_rows::{End, Sweep};
 use super::tables::{Claim, State, SweepIx, TaskEntry, TaskIx};
@@ -150,13 +150,15 @@ impl Core {
             return ix;
         }
         let ix = self.tasks.next();
-        self.link(ix, task);
+        let parents = self.link(ix, task);
         self.tasks.push(TaskEntry {
             task: task.clone(),
             class: Class::of(task),
+            work: task.work,
             state: fresh,
             attempts: 0,
             rank: 0,
+            parents,
             children: smallvec![],
             claims: smallvec![Claim { sweep, wants: true }],
             home: None,
@@ -164,13 +166,16 @@ impl Core {
         })
     }
 
-    /// Tells its parents of a task that comes to stand at `ix`.
-    pub(super) fn link(&mut self, ix: TaskIx, task: &SealedTask) {
-        for input in &task.inputs {
-            if let Some(parent) = self.tasks.find(&input.task) {
+    /// Tells its parents of a task that comes to stand at `ix`: those.
+    pub(super) fn link(&mut self, ix: TaskIx, task: &SealedTask) -> SmallVec<[TaskIx; 4]> {
+        let parents = task.inputs.iter().map(|input| {
+            let parent = self.tasks.find(&input.task);
+            if let Some(parent) = parent {
                 self.tasks[parent].children.push(ix);
             }
-        }
+            parent.unwrap_or(TaskIx::UNKNOWN)
+        });
+        parents.collect()
     }
 
     pub(super) fn apply_cancellation(&mut self, id: &SweepId) {

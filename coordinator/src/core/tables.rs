@@ -19,8 +19,13 @@ use crate::policy::Class;
 
 /// Place of a task in the table, and in the order of submission: parents come
 /// before their children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TaskIx(u32);
+
+impl TaskIx {
+    /// No task ever stands there.
+    pub(super) const UNKNOWN: Self = Self(u32::MAX);
+}
 
 /// Place of a sweep in its table. A sweep that is submitted again keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,11 +57,15 @@ pub(super) fn place(length: usize) -> u32 {
 pub(super) struct TaskEntry {
     pub(super) task: Arc<SealedTask>,
     pub(super) class: Class,
+    /// As the task says, which is seldom in a cache.
+    pub(super) work: f32,
     pub(super) state: State,
     /// Number of the latest attempt; 0 before the first.
     pub(super) attempts: u32,
     /// Milliseconds from its start to the end of the longest chain below it.
     pub(super) rank: u64,
+    /// One for each of its inputs.
+    pub(super) parents: SmallVec<[TaskIx; 4]>,
     pub(super) children: SmallVec<[TaskIx; 4]>,
     pub(super) claims: SmallVec<[Claim; 2]>,
     /// The worker that computed its result, and so has it in its cache.
@@ -232,6 +241,8 @@ pub(super) struct Tasks {
     rows: Vec<TaskEntry>,
     /// Places by key; the keys stand in the rows.
     by_key: HashTable<TaskIx>,
+    /// Whose key is probably asked for next.
+    at_hand: TaskIx,
 }
 
 impl Tasks {
@@ -239,13 +250,30 @@ impl Tasks {
         self.rows.len()
     }
 
+    /// The key of this one is asked for next: it is found without a look into
+    /// the table, which is large and seldom in a cache.
+    pub(super) fn expect(&mut self, ix: TaskIx) {
+        self.at_hand = ix;
+    }
+
     pub(super) fn find(&self, key: &TaskKey) -> Option<TaskIx> {
+        let at_hand = self.rows.get(self.at_hand.0 as usize);
+        if at_hand.is_some_and(|entry| entry.task.key == *key) {
+            return Some(self.at_hand);
+        }
         let is = |ix: &TaskIx| self[*ix].task.key == *key;
         self.by_key.find(hash(key), is).copied()
     }
 
     pub(super) fn get(&self, key: &TaskKey) -> Option<&TaskEntry> {
         self.find(key).map(|ix| &self[ix])
+    }
+
+    /// The parents of a task, as its inputs name them; `None` for one that is
+    /// not known.
+    pub(super) fn parents(&self, ix: TaskIx) -> impl Iterator<Item = Option<&TaskEntry>> {
+        let parents = self[ix].parents.iter();
+        parents.map(|parent| self.rows.get(parent.0 as usize))
     }
 
     /// The one after the last.

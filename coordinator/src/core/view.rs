@@ -223,7 +223,7 @@ impl Core {
     }
 
     fn estimate(&self, entry: &TaskEntry) -> Option<f64> {
-        let work = f64::from(entry.task.work);
+        let work = f64::from(entry.work);
         let estimate = self.durations.estimate(entry.class, work);
         estimate.map(|(seconds, _)| seconds)
     }

@@ -219,8 +219,9 @@ fn check(world: &World, committed: &mut BTreeMap<TaskKey, AttemptId>) {
     // Every lease is known to exactly the worker that has it.
     let mut leased = BTreeSet::new();
     for (id, worker) in core.workers.iter() {
-        for attempt in worker.held.keys() {
+        for (attempt, held) in &worker.held {
             assert!(leased.insert(attempt.task), "two leases for {attempt}");
+            assert_eq!(core.tasks[held.task].task.key, attempt.task);
             let entry = core.tasks.get(&attempt.task).unwrap();
             assert!(entry.lease_of(id, *attempt).is_some());
         }

@@ -258,17 +258,13 @@ fn packs(capacities: &[(u64, u32, u32)], fates: &[(usize, u8, u64)]) {
         for (id, worker) in world.core.workers.iter() {
             let taken = worker.taken_with(0);
             assert!(taken <= worker.capacity.memory, "{id} has {taken}");
-            let shares = worker
-                .held
-                .values()
-                .map(|g| u64::from(g.share))
-                .sum::<u64>();
-            assert_eq!(shares, worker.shares);
+            let shares = worker.held.values().map(|h| u64::from(h.grant.share));
+            assert_eq!(shares.sum::<u64>(), worker.shares);
             held.extend(
                 worker
                     .held
                     .iter()
-                    .map(|(a, grant)| (id.clone(), *a, *grant)),
+                    .map(|(a, held)| (id.clone(), *a, held.grant)),
             );
         }
         if held.is_empty() {
