@@ -91,6 +91,9 @@ impl Decoder {
         let (w, h) = (image.w, image.h);
         let side = w.min(h);
         let size = self.size;
+        if (w, h) == (size, size) {
+            return Ok(planes(&image.data));
+        }
         let mut small = Image::new(size, size, PixelType::U8x3);
         let (left, top) = ((w - side) / 2, (h - side) / 2);
         let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
@@ -99,14 +102,18 @@ impl Decoder {
         // Not the crop of the resizer, whose filter reaches beyond it.
         let centre = CroppedImage::new(&whole, left, top, side, side)?;
         Resizer::new().resize(&centre, &mut small, &options)?;
-        let pixels = small.into_vec();
-        let (pixels, _) = pixels.as_chunks::<3>();
-        let mut planes = Vec::with_capacity(3 * pixels.len());
-        for channel in 0..3 {
-            planes.extend(pixels.iter().map(|pixel| pixel[channel]));
-        }
-        Ok(planes)
+        Ok(planes(small.buffer()))
     }
+}
+
+/// `[h, w, 3]` → `[3, h, w]`.
+fn planes(pixels: &[u8]) -> Vec<u8> {
+    let (pixels, _) = pixels.as_chunks::<3>();
+    let mut planes = Vec::with_capacity(3 * pixels.len());
+    for channel in 0..3 {
+        planes.extend(pixels.iter().map(|pixel| pixel[channel]));
+    }
+    planes
 }
 
 /// An image, three bytes a pixel.

@@ -2,11 +2,11 @@
 //! come. The first sub folder on the way to an image is its label. Where the
 //! folder has `train` and `test` (or `val`), those are the splits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use ablate_proto::dataset::Split;
-use rayon::prelude::*;
 
 use super::choose::rank;
 use super::decode::{CHANGES, Decoder};
@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_LABELS: usize = 1_000_000;
 
 /// Decoded pixels that wait to be packed, in bytes.
-const BATCH_BYTES: usize = 16 << 20;
+const AHEAD_BYTES: usize = 16 << 20;
 
 /// Broken images that are named.
 const NAMED: usize = 20;
@@ -124,7 +124,8 @@ impl Folder {
         })
     }
 
-    /// Reads images until there are as many as shall be.
+    /// Reads images until there are as many as shall be: on all threads, and
+    /// packed here in their order.
     fn split(
         &self,
         split: Split,
@@ -132,43 +133,40 @@ impl Folder {
         losses: &mut Losses,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        let decoder = Decoder::new(self.size);
+        let decoder = &Decoder::new(self.size);
         let image = 3 * self.size as usize * self.size as usize;
         let threads = self.threads.current_num_threads();
-        let batch = (BATCH_BYTES / image).min(4096).max(threads);
-        let mut left = entries;
+        let ahead = (AHEAD_BYTES / image).min(4096).max(2 * threads);
+        let mut left = entries.iter();
         let mut good = 0;
-        let mut taken: Vec<(&Entry, Result<Vec<u8>, String>)> = Vec::new();
-        loop {
-            // What waits may all be good.
-            let room = self.limit - good - taken.len().min(self.limit - good);
-            let (next, rest) = left.split_at(batch.min(room).min(left.len()));
-            left = rest;
-            let read = |path: &Path| decoder.read(&self.root.join(path));
-            let decode = || {
-                next.par_iter()
-                    .map(|entry| (entry, read(&entry.path)))
-                    .collect()
-            };
-            let mut pack = || {
-                for (entry, read) in &taken {
-                    match read {
-                        Ok(pixels) => {
-                            sink(split, pixels, entry.label)?;
-                            good += 1;
-                        }
-                        Err(why) => losses.note(&entry.path, why),
-                    }
+        let mut waiting = VecDeque::new();
+        self.threads.in_place_scope_fifo(|scope| {
+            loop {
+                // What waits may all be good.
+                let room = ahead.min(self.limit - good);
+                while waiting.len() < room
+                    && let Some(entry) = left.next()
+                {
+                    let (done, read) = mpsc::sync_channel(1);
+                    scope.spawn_fifo(move |_| {
+                        // After an error nobody waits for it.
+                        let _ = done.send(decoder.read(&self.root.join(&entry.path)));
+                    });
+                    waiting.push_back((entry, read));
                 }
-                Ok::<_, Error>(())
-            };
-            let (decoded, packed) = self.threads.join(decode, &mut pack);
-            packed?;
-            taken = decoded;
-            if taken.is_empty() && (left.is_empty() || good >= self.limit) {
-                return self.judge(losses, good);
+                let Some((entry, read)) = waiting.pop_front() else {
+                    return self.judge(losses, good);
+                };
+                let read = read.recv().map_err(|gone| gone.to_string());
+                match read.flatten() {
+                    Ok(pixels) => {
+                        sink(split, &pixels, entry.label)?;
+                        good += 1;
+                    }
+                    Err(why) => losses.note(&entry.path, &why),
+                }
             }
-        }
+        })
     }
 
     /// Few broken images are no reason to do without the others.

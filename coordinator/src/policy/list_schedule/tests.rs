@@ -25,7 +25,7 @@ const ORDERS: [(&str, Order); 4] = [
 const SHORT: [(&str, usize, f64); 10] = [
     ("command-example", 2, 1.12),
     ("command-example", 8, 1.78),
-    ("e02-overlap-costs", 8, 1.284),
+    ("e02-overlap-costs", 8, 1.486),
     ("e08-scores", 2, 1.338),
     ("quickstart", 2, 1.334),
     ("x02-held-out", 2, 1.338),

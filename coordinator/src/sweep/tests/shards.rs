@@ -208,7 +208,7 @@ fn paper_profiles_plan_to_known_numbers_of_tasks() {
     e05 3
     e06 76
     e07 51
-    e08 366
+    e08 369
     e09 132
     e10 16
     e11 15
