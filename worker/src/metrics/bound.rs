@@ -45,16 +45,8 @@ pub(super) fn bound_and_oracle(subject: &Subject<'_>) -> Rows {
         subject.seed,
     );
     let psnr = mean(errors.iter().map(|e| of_squared_error(*e, size)));
-    let measured = mean(subject.noisy.iter().map(|noisy| {
-        let pairs = noisy.iter().zip(&images);
-        mean(
-            pairs
-                .take(n)
-                .map(|(a, b)| squared_error(a, b))
-                .collect::<Vec<_>>()
-                .into_iter(),
-        )
-    }));
+    let of_first = |errors: &Vec<f64>| mean(errors[..n].iter().copied());
+    let measured = mean(subject.noisy.iter().map(of_first));
     let rows = [
         ("sum per image", Direction::Down, bound),
         // Of the mean error: the mean over images of PSNR may lie above it.

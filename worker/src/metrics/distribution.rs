@@ -35,7 +35,7 @@ const SWD_SEED: u64 = 0;
 pub(super) fn distances(samples: &Samples<'_>) -> Rows {
     let (images, train) = (samples.images, samples.train);
     let main = Main::fit(train)?;
-    let pixels = [main.up_to(images, RAW), main.up_to(train, RAW)];
+    let pixels = [main.up_to(images, RAW)?, main.up_to(train, RAW)?];
     let mut rows = frechet("fd_pix", &pixels, true)?;
     let random = [
         random_features::of_images(images)?,
@@ -57,13 +57,12 @@ pub(super) fn distances(samples: &Samples<'_>) -> Rows {
             )?);
         }
     }
-    let [a, b] = [images, train].map(Features::of_pixels);
-    let sliced = swd::distance(&a, &b, SWD_SEED);
+    let sliced = swd::distance(images, train, SWD_SEED)?;
     let sliced = MetricRow::scalar("swd", "", Direction::Down, sliced);
     rows.push(counted(sliced, images.n, train.n));
     rows.extend(neighbours(
-        &main.up_to(images, MAIN),
-        &main.up_to(train, MAIN),
+        &main.up_to(images, MAIN)?,
+        &main.up_to(train, MAIN)?,
     ));
     Ok(rows)
 }
@@ -72,7 +71,8 @@ pub(super) fn distances(samples: &Samples<'_>) -> Rows {
 pub(super) fn of_reconstructions(subject: &Subject<'_>) -> Rows {
     let main = Main::fit(subject.train)?;
     let both = [&subject.clean, subject.train].map(|images| main.up_to(images, RAW));
-    frechet("rfd_pix", &both, false)
+    let [clean, train] = both;
+    frechet("rfd_pix", &[clean?, train?], false)
 }
 
 /// The main directions of the training images, where they have many pixels.
@@ -83,15 +83,14 @@ impl Main {
         if train.size() <= MAIN || train.n < 2 {
             return Ok(Self(None));
         }
-        Pca::fit(&Features::of_pixels(train), MAIN).map(|pca| Self(Some(pca)))
+        Pca::fit(train, MAIN).map(|pca| Self(Some(pca)))
     }
 
     /// Pixels, or their main directions if there are more than `raw`.
-    fn up_to(&self, images: &Images, raw: usize) -> Features {
-        let pixels = Features::of_pixels(images);
+    fn up_to(&self, images: &Images, raw: usize) -> Result<Features, Failure> {
         match &self.0 {
-            Some(pca) if images.size() > raw => pca.project(&pixels),
-            _ => pixels,
+            Some(pca) if images.size() > raw => pca.project(images),
+            _ => Ok(Features::of_pixels(images)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use ablate_proto::failure::Failure;
 use faer::{Mat, MatRef, Side};
 
-use super::vectors::{BLOCK, Vectors, centred};
+use super::vectors::{Part, Vectors, blocks, centred};
 use crate::data::images::Images;
 use crate::nn::layer::Rows as SiteRows;
 
@@ -106,24 +106,27 @@ impl Pca {
     ///
     /// # Errors
     /// When eigenvalues cannot be found, say of values that are not finite.
-    pub(crate) fn fit(features: &Features, kept: usize) -> Result<Self, Failure> {
-        let features = features.slice(0, features.n.min(Self::ROWS));
-        let mean = features.mean()?;
-        let kept = kept.min(features.width).min(features.n);
-        let directions = if features.width <= features.n {
-            let (_, vectors) = eigen(features.covariance(&mean)?.as_ref())?;
-            let width = features.width;
+    pub(crate) fn fit(all: &dyn Vectors, kept: usize) -> Result<Self, Failure> {
+        let (n, width) = (all.n().min(Self::ROWS), all.width());
+        let first = Part {
+            of: all,
+            rows: 0..n,
+        };
+        let mean = first.mean()?;
+        let kept = kept.min(width).min(n);
+        let directions = if width <= n {
+            let (_, vectors) = eigen(first.covariance(&mean)?.as_ref())?;
             Mat::from_fn(width, kept, |i, j| vectors[(i, width - 1 - j)])
         } else {
-            Self::of_wide(&features, &mean, kept)?
+            Self::of_wide(&first, &mean, kept)?
         };
         Ok(Self { mean, directions })
     }
 
     /// By the products of the rows, which are fewer than the columns.
-    fn of_wide(features: &Features, mean: &[f64], kept: usize) -> Result<Mat<f64>, Failure> {
-        let n = features.n;
-        let rows = centred(&features.data, mean);
+    fn of_wide(all: &dyn Vectors, mean: &[f64], kept: usize) -> Result<Mat<f64>, Failure> {
+        let n = all.n();
+        let rows = centred(&all.rows(0..n)?, mean);
         let (values, vectors) = eigen((&rows * rows.transpose()).as_ref())?;
         let largest = values.last().copied().unwrap_or(0.0);
         // The mean takes one direction away; its eigenvalue is only rounding.
@@ -135,20 +138,22 @@ impl Pca {
         Ok(rows.transpose() * chosen)
     }
 
-    pub(crate) fn project(&self, features: &Features) -> Features {
+    /// # Errors
+    /// When the vectors cannot be read.
+    pub(crate) fn project(&self, all: &dyn Vectors) -> Result<Features, Failure> {
         let width = self.directions.ncols();
-        let mut data = Vec::with_capacity(features.n * width);
-        for block in features.data.chunks(BLOCK * features.width) {
-            let out = centred(block, &self.mean) * &self.directions;
+        let mut data = Vec::with_capacity(all.n() * width);
+        for block in blocks(all.n()) {
+            let out = centred(&all.rows(block)?, &self.mean) * &self.directions;
             for i in 0..out.nrows() {
                 data.extend((0..width).map(|j| crate::nn::narrow(out[(i, j)])));
             }
         }
-        Features {
-            n: features.n,
+        Ok(Features {
+            n: all.n(),
             width,
             data,
-        }
+        })
     }
 }
 
@@ -174,7 +179,7 @@ mod tests {
                 .sum();
             assert!((product.abs() - 1.0).abs() < 1e-8, "{j}: {product}");
         }
-        let projected = narrow.project(&all);
+        let projected = narrow.project(&all).unwrap();
         assert_eq!((projected.n, projected.width), (n, 5));
         let variance = |j: usize| projected.iter().map(|r| r[j] * r[j]).sum::<f32>();
         assert!(variance(0) > variance(1) && variance(3) > variance(4));

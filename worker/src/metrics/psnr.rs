@@ -38,18 +38,12 @@ pub(super) fn average(images: &Images, originals: &Images) -> f64 {
 pub(super) fn reconstruction(subject: &Subject<'_>) -> Rows {
     let n = subject.train.n;
     let db = |name, value| MetricRow::scalar(name, "dB", Direction::Up, value).over(n);
-    let noisy = mean(
-        subject
-            .noisy
-            .iter()
-            .map(|images| average(images, subject.train)),
-    );
+    let size = subject.train.size();
+    let db_of = |errors: &Vec<f64>| mean(errors.iter().map(|e| of_squared_error(*e, size)));
+    let noisy = mean(subject.noisy.iter().map(db_of));
     let clean = average(&subject.clean, subject.train);
     let binarised = average(&subject.binarised, subject.train);
-    let error = |images: &Images| {
-        let pairs = images.iter().zip(subject.train.iter());
-        mean(pairs.map(|(a, b)| squared_error(a, b)))
-    };
+    let error = |errors: &Vec<f64>| mean(errors.iter().copied());
     let mse = mean(subject.noisy.iter().map(error));
     let gap = clean - binarised;
     Ok(vec![

@@ -17,8 +17,10 @@ const UNIFORM: usize = 7;
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
 
-/// Images looked for between two signs of life.
+/// Images looked for between two signs of life, …
 const TURN: usize = 64;
+/// … among so many of the set: prepared, they take six times their room.
+const BLOCK: usize = 1024;
 
 /// What images of one size are compared by.
 struct Window {
@@ -125,29 +127,30 @@ pub(crate) struct MostSimilar {
 /// equals.
 pub(crate) fn most_similar(images: &Images, set: &Images) -> Vec<MostSimilar> {
     let window = Window::new(set);
-    let set: Vec<Prepared> = set
-        .data
-        .par_chunks_exact(set.size())
-        .map(|x| window.prepare(x))
-        .collect();
-    let find = |image: &[f32]| {
-        let image = window.prepare(image);
-        let mut best = MostSimilar {
-            index: 0,
-            ssim: f64::NEG_INFINITY,
-        };
-        for (index, other) in set.iter().enumerate() {
-            let ssim = window.similarity(&image, other);
-            if ssim > best.ssim {
-                best = MostSimilar { index, ssim };
-            }
-        }
-        best
+    let none = MostSimilar {
+        index: 0,
+        ssim: f64::NEG_INFINITY,
     };
-    let mut all = Vec::with_capacity(images.n);
-    for turn in images.data.chunks(TURN * images.size()) {
-        all.par_extend(turn.par_chunks_exact(images.size()).map(find));
-        pulse::beat();
+    let mut all = vec![none; images.n];
+    let blocks = set.data.chunks(BLOCK * set.size());
+    for (first, block) in (0..).step_by(BLOCK).zip(blocks) {
+        let block = block.par_chunks_exact(set.size());
+        let block: Vec<Prepared> = block.map(|x| window.prepare(x)).collect();
+        let look = |(best, image): (&mut MostSimilar, &[f32])| {
+            let image = window.prepare(image);
+            for (index, other) in (first..).zip(&block) {
+                let ssim = window.similarity(&image, other);
+                if ssim > best.ssim {
+                    *best = MostSimilar { index, ssim };
+                }
+            }
+        };
+        let turns = images.data.chunks(TURN * images.size());
+        for (found, turn) in all.chunks_mut(TURN).zip(turns) {
+            let images = turn.par_chunks_exact(images.size());
+            found.par_iter_mut().zip(images).for_each(look);
+            pulse::beat();
+        }
     }
     all
 }

@@ -5,6 +5,7 @@ use ablate_proto::stage::NoiseSpec;
 use candle_core::Result;
 
 use super::Scores;
+use super::psnr::squared_error;
 use crate::data::images::Images;
 use crate::models::autoencoder::{Autoencoder, Latents};
 use crate::nn::noise;
@@ -20,6 +21,8 @@ pub(crate) struct Budget {
     /// Random pairs, and as many nearest ones.
     pub(crate) overlap_pairs: usize,
     pub(crate) memorised_db: f64,
+    /// Noisy reconstructions that are kept for a picture.
+    pub(crate) shown: usize,
 }
 
 impl Budget {
@@ -30,6 +33,7 @@ impl Budget {
         overlap_draws: 256,
         overlap_pairs: 16,
         memorised_db: 30.0,
+        shown: 0,
     };
 }
 
@@ -43,10 +47,13 @@ pub(crate) struct Subject<'a> {
     pub(super) scores: Option<&'a Scores>,
     /// Means of the training images, without noise.
     pub(super) latents: Latents,
-    /// d(z), d(sign z), and d(z + σε) for each draw of the noise.
+    /// d(z) and d(sign z).
     pub(crate) clean: Images,
     pub(super) binarised: Images,
-    pub(crate) noisy: Vec<Images>,
+    /// ‖d(z + σε) − x‖² of each image, for each draw of the noise.
+    pub(super) noisy: Vec<Vec<f64>>,
+    /// The first d(z + σε) of the first draw.
+    pub(crate) shown: Option<Images>,
 }
 
 impl<'a> Subject<'a> {
@@ -76,14 +83,20 @@ impl<'a> Subject<'a> {
         budget: Budget,
     ) -> Result<Self> {
         let spec = &model.arch.noise;
-        let noisy = (0..budget.noise_draws as u64).map(|draw| {
+        let (mut noisy, mut shown) = (Vec::new(), None);
+        // Draws times training images are more than there is room for.
+        for draw in 0..budget.noise_draws as u64 {
             let mut rng = stream(seed, "measured noise", draw);
             let noise = noise::draw(spec, &mut rng, latents.data.len());
             let sum = latents.data.iter().zip(&noise).map(|(z, e)| z + e);
-            model.images(&latents.with(sum.collect()))
-        });
+            let decoded = model.images(&latents.with(sum.collect()))?;
+            let pairs = decoded.iter().zip(train.iter());
+            noisy.push(pairs.map(|(a, b)| squared_error(a, b)).collect());
+            shown.get_or_insert_with(|| decoded.first(budget.shown));
+        }
         Ok(Self {
-            noisy: noisy.collect::<Result<_>>()?,
+            noisy,
+            shown,
             clean: model.images(&latents)?,
             binarised: model.images(&latents.binarised())?,
             model,

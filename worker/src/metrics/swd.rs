@@ -1,7 +1,9 @@
 //! Sliced Wasserstein distance (science.md §5, SWD): the root of the mean of
 //! W₂² over random directions, each of them exact by sorting.
 
-use super::linear::Features;
+use ablate_proto::failure::Failure;
+
+use super::vectors::Vectors;
 use crate::nn::gemm::{Matrix, product};
 use crate::nn::narrow;
 use crate::nn::rng::stream;
@@ -12,17 +14,21 @@ const DIRECTIONS: usize = 512;
 const BLOCK: usize = 64;
 
 /// Of two sets that are not empty, of one width.
-pub(super) fn distance(a: &Features, b: &Features, seed: u64) -> f64 {
-    let width = a.width;
+///
+/// # Errors
+/// When the vectors cannot be read.
+pub(super) fn distance(a: &dyn Vectors, b: &dyn Vectors, seed: u64) -> Result<f64, Failure> {
+    let width = a.width();
+    let (a, b) = (a.rows(0..a.n())?, b.rows(0..b.n())?);
     let mut sum = 0.0;
     for first in (0..DIRECTIONS).step_by(BLOCK) {
         let directions = directions(width, first, seed);
-        let (a, b) = (along(a, &directions), along(b, &directions));
+        let (a, b) = (along(&a, &directions), along(&b, &directions));
         let pairs = a.iter().zip(&b);
         sum += pairs.map(|(a, b)| squared_distance(a, b)).sum::<f64>();
         pulse::beat();
     }
-    (sum / DIRECTIONS as f64).sqrt()
+    Ok((sum / DIRECTIONS as f64).sqrt())
 }
 
 /// Unit vectors, `[BLOCK, width]`, each from a stream of its own.
@@ -38,17 +44,19 @@ fn directions(width: usize, first: usize, seed: u64) -> Vec<f32> {
 }
 
 /// The sorted coordinates of a set along each direction.
-fn along(set: &Features, directions: &[f32]) -> Vec<Vec<f32>> {
-    let mut out = vec![0.0; BLOCK * set.n];
-    let directions = Matrix::new(directions, BLOCK, set.width);
-    let rows = Matrix::new(&set.data, set.n, set.width);
+fn along(set: &[f32], directions: &[f32]) -> Vec<Vec<f32>> {
+    let width = directions.len() / BLOCK;
+    let n = set.len() / width.max(1);
+    let mut out = vec![0.0; BLOCK * n];
+    let directions = Matrix::new(directions, BLOCK, width);
+    let rows = Matrix::new(set, n, width);
     product(&mut out, directions, rows.t(), false);
     let sorted = |line: &[f32]| {
         let mut line = line.to_vec();
         line.sort_unstable_by(f32::total_cmp);
         line
     };
-    out.chunks_exact(set.n).map(sorted).collect()
+    out.chunks_exact(n).map(sorted).collect()
 }
 
 /// W₂² of two sorted samples on a line, which may differ in number.
@@ -76,6 +84,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Features;
 
     #[test]
     fn on_a_line_it_is_the_distance_of_sorted_samples() {
@@ -97,8 +106,8 @@ mod tests {
         for row in b.data.chunks_exact_mut(width) {
             row[3] += 2.0;
         }
-        let got = distance(&a, &b, 7);
+        let got = distance(&a, &b, 7).unwrap();
         assert!((got - 2.0 / 4.0).abs() < 0.05, "{got}");
-        assert_eq!(distance(&a, &a, 7), 0.0);
+        assert_eq!(distance(&a, &a, 7).unwrap(), 0.0);
     }
 }

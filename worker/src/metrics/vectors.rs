@@ -9,6 +9,7 @@ use ablate_proto::failure::Failure;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
+use crate::data::images::Images;
 use crate::runner::pulse;
 
 /// Rows that are widened to f64 at a time.
@@ -64,7 +65,23 @@ pub(crate) trait Vectors {
     }
 }
 
-fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
+/// The pixels themselves.
+impl Vectors for Images {
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn width(&self) -> usize {
+        self.size()
+    }
+
+    fn rows(&self, range: Range<usize>) -> Result<Cow<'_, [f32]>, Failure> {
+        let size = self.size();
+        Ok(self.data[range.start * size..range.end * size].into())
+    }
+}
+
+pub(super) fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n)
         .step_by(BLOCK)
         .map(move |start| start..n.min(start + BLOCK))

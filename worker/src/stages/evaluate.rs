@@ -119,6 +119,7 @@ fn model(
         overlap_draws: spec.overlap_draws,
         overlap_pairs: spec.overlap_pairs,
         memorised_db: spec.memorised_db,
+        shown: spec.grid,
     };
     let held_out = dataset.held_out.as_ref();
     let subject = Subject::new(&model, &dataset.train, held_out, context.seed(), budget)
@@ -129,7 +130,7 @@ fn model(
     let shown: Vec<usize> = (0..spec.grid.min(dataset.train.n)).collect();
     let mut sheet = Sheet::new();
     for chunk in shown.chunks(COLUMNS) {
-        let noisy = subject.noisy.first();
+        let noisy = subject.shown.as_ref();
         for images in [Some(&dataset.train), Some(&subject.clean), noisy] {
             let images = images.unwrap_or(&subject.clean);
             sheet.push(chunk.iter().map(|i| images.image(*i)).collect());
