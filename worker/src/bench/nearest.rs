@@ -44,6 +44,7 @@ impl Search {
     /// Searches; returns the mean squared distance of the nearest.
     pub fn run(&self) -> f64 {
         let found = Nearest::of_all(&self.samples, &self.train, self.train.n);
+        let found = found.expect("the images are in memory");
         found.iter().map(|nearest| nearest.squared).sum::<f64>() / found.len() as f64
     }
 }

@@ -173,6 +173,8 @@ fn add_numbers(arrays: &mut Named, name: &str, labels: Vec<u32>, indices: &[usiz
 
 /// The array of the training images.
 pub(super) const TRAIN: &str = "train";
+/// The array of those that are kept back.
+pub(super) const HELD_OUT: &str = "held_out";
 
 /// Reads the dataset in `folder`.
 ///
@@ -193,7 +195,7 @@ pub(crate) fn read(folder: &Path) -> Result<Dataset, Failure> {
             data,
         })
     };
-    let (train, held_out) = (part(TRAIN)?, part("held_out")?);
+    let (train, held_out) = (part(TRAIN)?, part(HELD_OUT)?);
     if train.n == 0 {
         return Err(arrays.wrong("it has no training images").into());
     }

@@ -1,12 +1,13 @@
-//! The training images of a dataset, or samples, read a few at a time.
+//! The images of a dataset, or samples, read a few at a time.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
 use ablate_proto::failure::Failure;
 use serde::de::IgnoredAny;
 
-use super::images::Images;
+use super::pictures::Pictures;
 use super::rows::RowFile;
 use super::{dataset, samples};
 
@@ -46,14 +47,33 @@ impl ImageFile {
         })
     }
 
-    pub(crate) fn n(&self) -> usize {
-        self.shape[0]
+    /// The images that the dataset in `folder` keeps back, if it does.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn held_out(folder: &Path) -> Result<Option<Self>, Failure> {
+        let (_, file) = RowFile::open::<IgnoredAny>(&folder.join(dataset::FILE))?;
+        Ok(file.find(dataset::HELD_OUT)?.and_then(|(array, shape)| {
+            let some = !shape.contains(&0);
+            some.then_some(Self {
+                file,
+                name: dataset::HELD_OUT,
+                array,
+                shape,
+                drawn: false,
+            })
+        }))
+    }
+}
+
+impl Pictures for ImageFile {
+    fn shape(&self) -> [usize; 4] {
+        self.shape
     }
 
     /// # Errors
     /// When there are no such images, or some of a dataset are not in [−1, 1].
-    pub(crate) fn read(&self, images: Range<usize>) -> Result<Images, Failure> {
-        let n = images.len();
+    fn values(&self, images: Range<usize>) -> Result<Cow<'_, [f32]>, Failure> {
         let data = if self.file.holds_bytes(self.array) {
             dataset::widened(&self.file.u8(self.array, images)?)
         } else {
@@ -63,14 +83,7 @@ impl ImageFile {
             let checked = dataset::check_pixels(self.name, &data);
             checked.map_err(|why| self.file.wrong(why))?;
         }
-        let [_, channels, h, w] = self.shape;
-        Ok(Images {
-            n,
-            channels,
-            h,
-            w,
-            data,
-        })
+        Ok(data.into())
     }
 }
 
@@ -86,7 +99,11 @@ mod tests {
     fn images_in_pieces_are_those_of_the_whole() {
         let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
         let [digits, imported, drawn] = folders.each_ref().map(|folder| folder.path());
-        dataset::write(&DatasetSpec::default(), None, digits).unwrap();
+        let some = DatasetSpec {
+            held_out: 5,
+            ..DatasetSpec::default()
+        };
+        dataset::write(&some, None, digits).unwrap();
         let source = tempfile::tempdir().unwrap();
         let spec = packed::tests::lay_out(source.path(), 20, 0, 6);
         dataset::write(&spec, Some(source.path()), imported).unwrap();
@@ -102,8 +119,13 @@ mod tests {
         ] {
             let file = ImageFile::open(folder).unwrap();
             assert_eq!((file.n(), file.drawn), (whole.n, is_drawn));
-            assert_eq!(file.read(2..7).unwrap(), whole.range(2..7));
+            assert_eq!(file.read(2..7).unwrap(), whole.read(2..7).unwrap());
             assert!(file.read(whole.n..whole.n + 1).is_err());
+        }
+        for folder in [digits, imported] {
+            let file = ImageFile::held_out(folder).unwrap();
+            let kept = file.map(|file| file.read(0..file.n()).unwrap());
+            assert_eq!(kept, dataset::read(folder).unwrap().held_out);
         }
         let nothing = tempfile::tempdir().unwrap();
         let refused = ImageFile::open(nothing.path()).unwrap_err();

@@ -1,7 +1,5 @@
 //! Images in memory: `[n, c, h, w]` f32 in [−1, 1].
 
-use std::ops::Range;
-
 use candle_core::{Result, Tensor};
 
 use crate::nn::device::device;
@@ -50,16 +48,6 @@ impl Images {
         Self {
             n,
             data: self.data[..n * self.size()].to_vec(),
-            ..*self
-        }
-    }
-
-    /// Copies of those of some indices.
-    pub(crate) fn range(&self, images: Range<usize>) -> Self {
-        let size = self.size();
-        Self {
-            n: images.len(),
-            data: self.data[images.start * size..images.end * size].to_vec(),
             ..*self
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod image_file;
 pub(crate) mod images;
 pub(crate) mod packed;
 pub(crate) mod picture;
+pub(crate) mod pictures;
 pub(crate) mod reshape;
 pub(crate) mod rows;
 pub(crate) mod samples;

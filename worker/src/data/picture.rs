@@ -7,7 +7,6 @@ use std::path::Path;
 
 use ablate_proto::failure::Failure;
 
-use super::images::Images;
 use crate::runner::failure::OrFail as _;
 
 /// Screen pixels along one side of an image's pixel.
@@ -21,16 +20,17 @@ const GREY: u8 = 96;
 /// different lengths.
 pub(crate) type Sheet<'a> = Vec<Vec<&'a [f32]>>;
 
-/// Writes a sheet of cells, each with the size of `like`'s images (one
+/// Writes a sheet of cells, each with the size of images of `like`'s shape (one
 /// channel: grey; three: RGB; others: their first channel).
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(crate) fn write(path: &Path, sheet: &Sheet<'_>, like: &Images) -> Result<(), Failure> {
-    let (h, w) = (like.h * SCALE, like.w * SCALE);
+pub(crate) fn write(path: &Path, sheet: &Sheet<'_>, like: [usize; 4]) -> Result<(), Failure> {
+    let [_, channels, high, wide] = like;
+    let (h, w) = (high * SCALE, wide * SCALE);
     let rows = sheet.len();
     let columns = sheet.iter().map(Vec::len).max().unwrap_or(0);
-    let colours = if like.channels == 3 { 3 } else { 1 };
+    let colours = if channels == 3 { 3 } else { 1 };
     let extent = |cells: usize, size: usize| LINE + cells * (size + LINE);
     let (height, width) = (extent(rows, h), extent(columns, w));
     let mut pixels = vec![GREY; height * width * colours];
@@ -40,7 +40,7 @@ pub(crate) fn write(path: &Path, sheet: &Sheet<'_>, like: &Images) -> Result<(),
             for y in 0..h {
                 for x in 0..w {
                     for colour in 0..colours {
-                        let from = (colour * like.h + y / SCALE) * like.w + x / SCALE;
+                        let from = (colour * high + y / SCALE) * wide + x / SCALE;
                         let at = ((top + y) * width + left + x) * colours + colour;
                         pixels[at] = level(cell[from]);
                     }
@@ -79,17 +79,10 @@ mod tests {
 
     #[test]
     fn cells_are_where_they_belong() {
-        let like = Images {
-            n: 1,
-            channels: 1,
-            h: 1,
-            w: 2,
-            data: vec![0.0; 2],
-        };
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.png");
         let (a, b) = ([-1.0, 1.0], [1.0, -1.0]);
-        write(&path, &vec![vec![&a, &b], vec![&b]], &like).unwrap();
+        write(&path, &vec![vec![&a, &b], vec![&b]], [1, 1, 1, 2]).unwrap();
         let decoder = png::Decoder::new(std::io::BufReader::new(File::open(&path).unwrap()));
         let mut reader = decoder.read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

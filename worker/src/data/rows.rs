@@ -194,6 +194,20 @@ impl RowFile {
         self.part(array, Dtype::U8, rows)
     }
 
+    /// The same of numbers.
+    ///
+    /// # Errors
+    /// As [`Self::f32`].
+    pub(crate) fn u32(
+        &self,
+        array: usize,
+        rows: std::ops::Range<usize>,
+    ) -> Result<Vec<u32>, Error> {
+        let bytes = self.part(array, Dtype::U32, rows)?;
+        let (words, _) = bytes.as_chunks::<4>();
+        Ok(words.iter().map(|word| u32::from_le_bytes(*word)).collect())
+    }
+
     fn part(
         &self,
         array: usize,

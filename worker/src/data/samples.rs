@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::arrays::{self, Array};
 use super::images::Images;
+use super::rows::RowFile;
 use super::tokens::Tokens;
 
 pub(crate) const FILE: &str = "samples.safetensors";
 /// The array of the images.
 pub(super) const IMAGES: &str = "images";
+const TOKENS: &str = "tokens";
+const UNRELATED: &str = "its images and tokens do not belong together";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
@@ -37,7 +40,7 @@ impl Samples {
         let mut bits = 0;
         if let Some(tokens) = &self.tokens {
             let array = Array::u32(&tokens.shape(), tokens.data.clone());
-            arrays.insert("tokens".to_owned(), array);
+            arrays.insert(TOKENS.to_owned(), array);
             bits = tokens.bits;
         }
         let header = Header { bits };
@@ -67,6 +70,29 @@ impl Samples {
         Ok(())
     }
 
+    /// The tokens alone, without a look at the images.
+    ///
+    /// # Errors
+    /// When the file is absent or broken.
+    pub(crate) fn tokens(folder: &Path) -> Result<Option<Tokens>, Failure> {
+        let (Header { bits }, file) = RowFile::open(&folder.join(FILE))?;
+        if bits == 0 {
+            return Ok(None);
+        }
+        let images = file.find::<4>(IMAGES)?.map(|(_, [n, ..])| n);
+        match file.find(TOKENS)? {
+            Some((array, [n, side, width])) if Some(n) == images && side == width => {
+                Ok(Some(Tokens {
+                    n,
+                    side,
+                    bits,
+                    data: file.u32(array, 0..n)?,
+                }))
+            }
+            _ => Err(file.wrong(UNRELATED).into()),
+        }
+    }
+
     /// # Errors
     /// When the file is absent or broken.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
@@ -76,10 +102,9 @@ impl Samples {
         let tokens = match bits {
             0 => None,
             _ => {
-                let ([grids, side, width], data) = file.u32("tokens")?;
+                let ([grids, side, width], data) = file.u32(TOKENS)?;
                 if grids != n || side != width {
-                    let why = "its images and tokens do not belong together";
-                    return Err(file.wrong(why).into());
+                    return Err(file.wrong(UNRELATED).into());
                 }
                 Some(Tokens {
                     n,

@@ -20,8 +20,7 @@ use super::frechet::Gaussian;
 use super::linear::{Features, Pca};
 use super::prdc::{NEIGHBOURS, Prdc};
 use super::{Rows, Samples, Subject, random_features, swd};
-use crate::data::images::Images;
-use crate::runner::failure::OrFail as _;
+use crate::data::pictures::Pictures;
 
 /// Pixels that are compared as they are.
 const RAW: usize = 192;
@@ -45,21 +44,13 @@ pub(super) fn distances(samples: &Samples<'_>) -> Rows {
     match samples.encoder {
         None => rows.push(MetricRow::skipped("fd_ae", "no encoder was given")),
         Some(encoder) => {
-            let features = |of| {
-                encoder
-                    .features(of)
-                    .or_bug("computing an encoder's features")
-            };
-            rows.extend(frechet(
-                "fd_ae",
-                &[features(images)?, features(train)?],
-                true,
-            )?);
+            let both = [encoder.features(images)?, encoder.features(train)?];
+            rows.extend(frechet("fd_ae", &both, true)?);
         }
     }
-    let sliced = swd::distance(images, train, SWD_SEED)?;
+    let sliced = swd::distance(&images, &train, SWD_SEED)?;
     let sliced = MetricRow::scalar("swd", "", Direction::Down, sliced);
-    rows.push(counted(sliced, images.n, train.n));
+    rows.push(counted(sliced, images.n(), train.n()));
     rows.extend(neighbours(
         &main.up_to(images, MAIN)?,
         &main.up_to(train, MAIN)?,
@@ -70,27 +61,26 @@ pub(super) fn distances(samples: &Samples<'_>) -> Rows {
 /// The same of reconstructions, as far as it says something of them.
 pub(super) fn of_reconstructions(subject: &Subject<'_>) -> Rows {
     let main = Main::fit(subject.train)?;
-    let both = [&subject.clean, subject.train].map(|images| main.up_to(images, RAW));
-    let [clean, train] = both;
-    frechet("rfd_pix", &[clean?, train?], false)
+    let clean = main.up_to(&subject.clean, RAW)?;
+    frechet("rfd_pix", &[clean, main.up_to(subject.train, RAW)?], false)
 }
 
 /// The main directions of the training images, where they have many pixels.
 struct Main(Option<Pca>);
 
 impl Main {
-    fn fit(train: &Images) -> Result<Self, Failure> {
-        if train.size() <= MAIN || train.n < 2 {
+    fn fit(train: &dyn Pictures) -> Result<Self, Failure> {
+        if train.size() <= MAIN || train.n() < 2 {
             return Ok(Self(None));
         }
-        Pca::fit(train, MAIN).map(|pca| Self(Some(pca)))
+        Pca::fit(&train, MAIN).map(|pca| Self(Some(pca)))
     }
 
     /// Pixels, or their main directions if there are more than `raw`.
-    fn up_to(&self, images: &Images, raw: usize) -> Result<Features, Failure> {
+    fn up_to(&self, images: &dyn Pictures, raw: usize) -> Result<Features, Failure> {
         match &self.0 {
-            Some(pca) if images.size() > raw => pca.project(images),
-            _ => Ok(Features::of_pixels(images)),
+            Some(pca) if images.size() > raw => pca.project(&images),
+            _ => Features::of_pixels(images),
         }
     }
 }
@@ -151,6 +141,7 @@ fn counted(mut row: MetricRow, samples: usize, train: usize) -> MetricRow {
 mod tests {
     use super::*;
     use crate::data::digits;
+    use crate::data::images::Images;
     use crate::nn::rng::stream;
 
     fn digits(from: usize, n: usize) -> Images {

@@ -17,7 +17,7 @@ use ablate_proto::stage::FidMode;
 use super::frechet::Gaussian;
 use super::vectors::{Part, Vectors};
 use super::{Rows, Samples, Stored, Subject, inception_score as score};
-use crate::data::images::Images;
+use crate::data::pictures::Pictures;
 use crate::models::inception::{FEATURES, Inception, Seen};
 
 /// What the metrics of one task share.
@@ -79,14 +79,14 @@ impl Scores {
         self.network.is_some() || train.is_some() || samples.is_some()
     }
 
-    fn see(&self, images: &Images) -> Result<Seen, Failure> {
+    fn see(&self, images: &dyn Pictures) -> Result<Seen, Failure> {
         let network = self.network.as_ref();
         let missing = || Failure::bug("images are to be seen without Inception's weights");
         network.ok_or_else(missing)?.see(images, self.mode)
     }
 
     /// Computed when it is first asked for.
-    fn train(&self, images: &Images) -> Result<&Train, Failure> {
+    fn train(&self, images: &dyn Pictures) -> Result<&Train, Failure> {
         if let Some(train) = self.train.get() {
             return Ok(train);
         }
@@ -162,14 +162,14 @@ fn of_seen(
 ) -> Rows {
     let (images, train) = (samples.images, samples.train);
     let mut rows = Vec::new();
-    match refused(scores, images.n, train.n) {
+    match refused(scores, images.n(), train.n()) {
         Some(why) => rows.push(MetricRow::skipped("fid", &why)),
         None => {
             let known = scores.train(train)?;
-            let n = [images.n, train.n];
+            let n = [images.n(), train.n()];
             rows.push(distance(scores, "fid", features, known, n)?);
             if let Some(floor) = known.floor {
-                let half = train.n / 2;
+                let half = train.n() / 2;
                 let row = MetricRow::scalar("fid_floor", "", Direction::Neutral, floor);
                 rows.push(scores.said(row, [half, half]));
             }
@@ -191,11 +191,11 @@ pub(super) fn of_reconstructions(subject: &Subject<'_>) -> Rows {
         return Ok(vec![MetricRow::skipped("rfid", &why)]);
     }
     let known = scores.train(train)?;
-    let of = |(name, images): (&str, &Images)| {
+    let of = |(name, images): (&str, &dyn Pictures)| {
         let features = scores.see(images)?.features;
         distance(scores, name, &features, known, [train.n; 2])
     };
-    let both = [
+    let both: [(&str, &dyn Pictures); 2] = [
         ("rfid", &subject.clean),
         ("rfid_binarised", &subject.binarised),
     ];

@@ -7,8 +7,8 @@ use std::ops::Range;
 use ablate_proto::failure::Failure;
 use faer::{Mat, MatRef, Side};
 
-use super::vectors::{Part, Vectors, blocks, centred};
-use crate::data::images::Images;
+use super::vectors::{BLOCK, Part, Vectors, centred};
+use crate::data::pictures::{Pictures, pieces};
 use crate::nn::layer::Rows as SiteRows;
 
 /// `[n, width]`, row by row.
@@ -20,13 +20,17 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// The pixels themselves.
-    pub(crate) fn of_pixels(images: &Images) -> Self {
-        Self {
-            n: images.n,
+    /// The pixels themselves, of few.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn of_pixels(images: &dyn Pictures) -> Result<Self, Failure> {
+        let n = images.n();
+        Ok(Self {
+            n,
             width: images.size(),
-            data: images.data.clone(),
-        }
+            data: images.values(0..n)?.into_owned(),
+        })
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
@@ -143,7 +147,7 @@ impl Pca {
     pub(crate) fn project(&self, all: &dyn Vectors) -> Result<Features, Failure> {
         let width = self.directions.ncols();
         let mut data = Vec::with_capacity(all.n() * width);
-        for block in blocks(all.n()) {
+        for block in pieces(all.n(), BLOCK) {
             let out = centred(&all.rows(block)?, &self.mean) * &self.directions;
             for i in 0..out.nrows() {
                 data.extend((0..width).map(|j| crate::nn::narrow(out[(i, j)])));

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ablate_proto::artifact::{Direction, MetricRow};
 
 use super::{Nearest, Rows, Samples, mean};
+use crate::data::pictures::{at_once, pieces};
 
 /// Share of images above the threshold to their nearest.
 fn rate(nearest: &[Nearest], memorised_db: f64) -> f64 {
@@ -45,7 +46,7 @@ pub(super) fn exact_latents(samples: &Samples<'_>) -> Rows {
 /// both. ρ ≪ 1 means copying, about 1 generalising.
 pub(super) fn chance(samples: &Samples<'_>) -> Rows {
     let names = ["chance_rate", "held_out_ratio"];
-    let Some(against) = samples.against() else {
+    let Some(against) = samples.against()? else {
         let why = "the dataset keeps no images back";
         return Ok(names.map(|name| MetricRow::skipped(name, why)).to_vec());
     };
@@ -57,7 +58,7 @@ pub(super) fn chance(samples: &Samples<'_>) -> Rows {
     let values = [rate(other, samples.memorised_db), ratio];
     let row = |(name, value)| {
         let mut row = MetricRow::scalar(name, "", Direction::Neutral, value).over(other.len());
-        if row.note.is_none() && among < samples.train.n {
+        if row.note.is_none() && among < samples.train.n() {
             row.note = Some(format!("against {among} images"));
         }
         row
@@ -74,20 +75,33 @@ pub(super) fn diversity(samples: &Samples<'_>) -> Rows {
         .iter()
         .filter(|n| n.psnr > samples.memorised_db);
     let hit: BTreeSet<usize> = memorised.map(|n| n.index).collect();
-    let coverage = hit.len() as f64 / samples.train.n as f64;
+    let coverage = hit.len() as f64 / samples.train.n() as f64;
     let distinct = match samples.tokens {
         Some(tokens) => tokens.grids().collect::<BTreeSet<_>>().len(),
         None => {
-            let bits = |image: &[f32]| image.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            let images = samples.images.iter().map(bits);
-            images.collect::<BTreeSet<_>>().len()
+            let mut known = BTreeSet::new();
+            for piece in pieces(n, at_once(samples.images.size())) {
+                let values = samples.images.values(piece)?;
+                let images = values.chunks_exact(samples.images.size());
+                known.extend(images.map(fingerprint));
+            }
+            known.len()
         }
     };
     let uniqueness = distinct as f64 / n as f64;
     Ok(vec![
-        MetricRow::scalar("coverage", "", Direction::Neutral, coverage).over(samples.train.n),
+        MetricRow::scalar("coverage", "", Direction::Neutral, coverage).over(samples.train.n()),
         MetricRow::scalar("uniqueness", "", Direction::Neutral, uniqueness).over(n),
     ])
+}
+
+/// Of the bits of an image.
+fn fingerprint(image: &[f32]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for value in image {
+        hasher.update(&value.to_le_bytes());
+    }
+    hasher.finalize().into()
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@
 //! at exactly; what comes out is that of the plain double loop, bit by bit,
 //! whatever computed the products.
 
+use ablate_proto::failure::Failure;
 use rayon::prelude::*;
 
 use super::psnr::{of_squared_error, squared_error};
-use crate::data::images::Images;
+use crate::data::pictures::{Pictures, at_once, pieces};
 use crate::nn::gemm::{Matrix, product};
 use crate::runner::pulse;
 
@@ -34,19 +35,66 @@ pub(crate) struct Nearest {
 impl Nearest {
     /// For each image its nearest among the first `among` of `set`, which are
     /// at least one; the first of equals.
-    pub(crate) fn of_all(images: &Images, set: &Images, among: usize) -> Vec<Self> {
+    ///
+    /// # Errors
+    /// When images cannot be read.
+    pub(crate) fn of_all(
+        images: &dyn Pictures,
+        set: &dyn Pictures,
+        among: usize,
+    ) -> Result<Vec<Self>, Failure> {
+        Self::in_pieces(images, set, among, at_once(set.size()))
+    }
+
+    /// With at most so many images of each in memory at a time.
+    fn in_pieces(
+        images: &dyn Pictures,
+        set: &dyn Pictures,
+        among: usize,
+        most: usize,
+    ) -> Result<Vec<Self>, Failure> {
         let size = set.size();
-        let among = among.min(set.n);
-        let data = &set.data[..among * size];
-        let norms: Vec<f64> = data.chunks_exact(size).map(norm).collect();
-        let mut all = Vec::with_capacity(images.n);
-        for turn in images.data.chunks(TURN * ROWS * size) {
-            let tiles = turn.par_chunks(ROWS * size);
-            let found = tiles.flat_map_iter(|tile| of_tile(tile, data, &norms, size));
-            all.par_extend(found);
-            pulse::beat();
+        let mut all = Vec::with_capacity(images.n());
+        for piece in pieces(images.n(), most) {
+            let images = images.values(piece)?;
+            let mut candidates = vec![Candidates::new(); images.len() / size];
+            for block in pieces(among.min(set.n()), most) {
+                let first = block.start;
+                let values = set.values(block)?;
+                let others = Others::new(first, &values, size);
+                let turns = images.chunks(TURN * ROWS * size);
+                for (turn, found) in turns.zip(candidates.chunks_mut(TURN * ROWS)) {
+                    let tiles = turn.par_chunks(ROWS * size);
+                    let tiles = tiles.zip(found.par_chunks_mut(ROWS));
+                    tiles.for_each(|(tile, found)| of_tile(tile, found, &others));
+                    pulse::beat();
+                }
+            }
+            let pairs = candidates.into_par_iter();
+            let pairs = pairs.zip(images.par_chunks_exact(size));
+            let decided = pairs.map(|(found, image)| found.decide(image, set));
+            all.extend(decided.collect::<Result<Vec<_>, _>>()?);
         }
-        all
+        Ok(all)
+    }
+}
+
+/// A piece of the set, with what the search needs of it.
+struct Others<'a> {
+    first: usize,
+    values: &'a [f32],
+    norms: Vec<f64>,
+    size: usize,
+}
+
+impl<'a> Others<'a> {
+    fn new(first: usize, values: &'a [f32], size: usize) -> Self {
+        Self {
+            first,
+            values,
+            norms: values.par_chunks_exact(size).map(norm).collect(),
+            size,
+        }
     }
 }
 
@@ -55,7 +103,7 @@ fn norm(image: &[f32]) -> f64 {
 }
 
 /// Those of the set that may be among the two nearest.
-#[derive(Default)]
+#[derive(Clone)]
 struct Candidates {
     /// A lower bound of ‖a − b‖², and the index.
     found: Vec<(f64, usize)>,
@@ -90,13 +138,13 @@ impl Candidates {
         self.found.retain(|(lower, _)| *lower <= most);
     }
 
-    fn decide(mut self, image: &[f32], set: &[f32]) -> Nearest {
+    fn decide(mut self, image: &[f32], set: &dyn Pictures) -> Result<Nearest, Failure> {
         self.prune();
         let size = image.len();
         let (mut best, mut second) = ((f64::INFINITY, 0), f64::INFINITY);
         for (_, index) in self.found {
-            let other = &set[index * size..(index + 1) * size];
-            let squared = squared_error(image, other);
+            let other = set.values(index..index + 1)?;
+            let squared = squared_error(image, &other);
             if squared < best.0 {
                 second = best.0;
                 best = (squared, index);
@@ -104,24 +152,25 @@ impl Candidates {
                 second = second.min(squared);
             }
         }
-        Nearest {
+        Ok(Nearest {
             index: best.1,
             squared: best.0,
             psnr: of_squared_error(best.0, size),
             second,
-        }
+        })
     }
 }
 
-fn of_tile(tile: &[f32], set: &[f32], norms: &[f64], size: usize) -> Vec<Nearest> {
-    let rows = tile.len() / size;
+/// Looks for those of a piece of the set that may be nearest to the images of a
+/// tile.
+fn of_tile(tile: &[f32], candidates: &mut [Candidates], set: &Others<'_>) {
+    let (rows, size) = (candidates.len(), set.size);
     let lengths: Vec<f64> = tile.chunks_exact(size).map(norm).collect();
     let relative = product_error(size);
-    let mut candidates: Vec<Candidates> = (0..rows).map(|_| Candidates::new()).collect();
-    let mut products = vec![0.0f32; rows * COLUMNS.min(norms.len())];
-    for (block, norms) in norms.chunks(COLUMNS).enumerate() {
+    let mut products = vec![0.0f32; rows * COLUMNS.min(set.norms.len())];
+    for (block, norms) in set.norms.chunks(COLUMNS).enumerate() {
         let (first, cols) = (block * COLUMNS, norms.len());
-        let others = &set[first * size..(first + cols) * size];
+        let others = &set.values[first * size..(first + cols) * size];
         let products = &mut products[..rows * cols];
         let (a, b) = (
             Matrix::new(tile, rows, size),
@@ -133,14 +182,11 @@ fn of_tile(tile: &[f32], set: &[f32], norms: &[f64], size: usize) -> Vec<Nearest
             for (column, (product, norm)) in products.iter().zip(norms).enumerate() {
                 let squared = length + norm - 2.0 * f64::from(*product);
                 let error = 2.0 * relative * (length * norm).sqrt() + UNIT * (length + norm);
-                found.add(first + column, squared, error);
+                found.add(set.first + first + column, squared, error);
             }
             found.prune();
         }
     }
-    let images = tile.chunks_exact(size);
-    let decided = candidates.into_iter().zip(images);
-    decided.map(|(c, image)| c.decide(image, set)).collect()
 }
 
 /// A bound on the rounding of a product of `size` terms in f32, in whatever
@@ -155,6 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::data::images::Images;
     use crate::nn::rng::stream;
 
     fn images(data: &[f32], size: usize) -> Images {
@@ -184,15 +231,16 @@ mod tests {
         let set = images(&[0.0, 0.0, 1.0, 1.0, 0.5, 0.5], 2);
         let probe = images(&[0.5, 0.5, 0.1, -0.1], 2);
         let index = |among| -> Vec<usize> {
-            let all = Nearest::of_all(&probe, &set, among);
+            let all = Nearest::of_all(&probe, &set, among).unwrap();
             all.iter().map(|n| n.index).collect()
         };
         assert_eq!(index(3), [2, 0]);
         assert_eq!(index(1), [0, 0]);
-        let found = Nearest::of_all(&probe, &set, 3)[0];
+        let found = Nearest::of_all(&probe, &set, 3).unwrap()[0];
         assert!((found.psnr - 100.0).abs() < 1e-9);
         assert!((found.second - 0.5).abs() < 1e-9, "(1, 1) or (0, 0)");
-        assert_eq!(Nearest::of_all(&probe, &set, 1)[0].second, f64::INFINITY);
+        let alone = Nearest::of_all(&probe, &set, 1).unwrap()[0];
+        assert_eq!(alone.second, f64::INFINITY);
     }
 
     proptest! {
@@ -203,6 +251,7 @@ mod tests {
         fn tiles_find_what_the_double_loop_finds(
             seed: u64, size in 1usize..70, probes in 1usize..300, count in 1usize..1500,
             grain in prop_oneof![Just(0.0f32), Just(1e-6), Just(0.5)],
+            most in prop_oneof![20usize..400, Just(100_000)],
         ) {
             let mut rng = stream(seed, "test", 0);
             let mut base = rng.normals(count * size);
@@ -214,7 +263,7 @@ mod tests {
             let set = images(&base, size);
             let probe = images(&rng.normals(probes * size), size);
             let among = count.div_ceil(2);
-            let found = Nearest::of_all(&probe, &set, among);
+            let found = Nearest::in_pieces(&probe, &set, among, most).unwrap();
             let found: Vec<_> = found.iter().map(|n| (n.index, n.squared, n.second)).collect();
             prop_assert_eq!(found, plainly(&probe, &set, among));
         }

@@ -12,7 +12,7 @@ use super::Nearest;
 use super::psnr::of_squared_error;
 use super::ssim::{self, MostSimilar};
 use crate::data::arrays::{self, Array, Arrays};
-use crate::data::images::Images;
+use crate::data::pictures::Pictures;
 
 pub(crate) const FILE: &str = "neighbours.safetensors";
 
@@ -37,13 +37,18 @@ pub(crate) struct Against {
     pub(crate) train: Option<Vec<Nearest>>,
 }
 
-pub(super) fn against(images: &Images, train: &Images, held_out: &Images) -> Against {
-    let among = held_out.n.min(train.n);
-    Against {
+pub(super) fn against(
+    images: &dyn Pictures,
+    train: &dyn Pictures,
+    held_out: &dyn Pictures,
+) -> Result<Against, Failure> {
+    let among = held_out.n().min(train.n());
+    let fewer = (among < train.n()).then(|| Nearest::of_all(images, train, among));
+    Ok(Against {
         among,
-        held_out: Nearest::of_all(images, held_out, among),
-        train: (among < train.n).then(|| Nearest::of_all(images, train, among)),
-    }
+        held_out: Nearest::of_all(images, held_out, among)?,
+        train: fewer.transpose()?,
+    })
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -56,17 +61,21 @@ struct Header {
 }
 
 impl Neighbours {
+    /// # Errors
+    /// When images cannot be read.
     pub(crate) fn find(
-        images: &Images,
-        train: &Images,
-        held_out: Option<&Images>,
+        images: &dyn Pictures,
+        train: &dyn Pictures,
+        held_out: Option<&dyn Pictures>,
         by_ssim: bool,
-    ) -> Self {
-        Self {
-            nearest: Nearest::of_all(images, train, train.n),
-            against: held_out.map(|held_out| against(images, train, held_out)),
-            similar: by_ssim.then(|| ssim::most_similar(images, train)),
-        }
+    ) -> Result<Self, Failure> {
+        let against = held_out.map(|held_out| against(images, train, held_out));
+        let similar = by_ssim.then(|| ssim::most_similar(images, train));
+        Ok(Self {
+            nearest: Nearest::of_all(images, train, train.n())?,
+            against: against.transpose()?,
+            similar: similar.transpose()?,
+        })
     }
 
     /// Writes what was found for images of so many values.
@@ -245,6 +254,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::data::images::Images;
     use crate::nn::rng::stream;
 
     fn images(seed: u64, n: usize) -> Images {
@@ -269,12 +279,13 @@ mod tests {
         ) {
             let (samples, train) = (images(0, n), images(1, train));
             let held_out = (held_out > 0).then(|| images(2, held_out));
-            let whole = Neighbours::find(&samples, &train, held_out.as_ref(), by_ssim);
+            let held_out = held_out.as_ref().map(|images| images as &dyn Pictures);
+            let whole = Neighbours::find(&samples, &train, held_out, by_ssim).unwrap();
             let folders: Vec<_> = (0..parts).map(|_| tempfile::tempdir().unwrap()).collect();
             let cuts = ablate_proto::stage::shard::part_of(n, parts);
             for (part, folder) in cuts.zip(&folders) {
-                let samples = samples.range(part);
-                let found = Neighbours::find(&samples, &train, held_out.as_ref(), by_ssim);
+                let samples = samples.read(part).unwrap();
+                let found = Neighbours::find(&samples, &train, held_out, by_ssim).unwrap();
                 found.write(folder.path(), 16).unwrap();
             }
             let folders: Vec<&Path> = folders.iter().map(|f| f.path()).collect();
@@ -287,7 +298,7 @@ mod tests {
         let (samples, train) = (images(0, 5), images(1, 4));
         let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
         for (folder, by_ssim) in folders.iter().zip([true, false]) {
-            let found = Neighbours::find(&samples, &train, None, by_ssim);
+            let found = Neighbours::find(&samples, &train, None, by_ssim).unwrap();
             found.write(folder.path(), 16).unwrap();
         }
         let folders = folders.each_ref().map(|f| f.path());

@@ -5,7 +5,7 @@
 use ablate_proto::failure::Failure;
 
 use super::linear::{Features, site_means};
-use crate::data::images::Images;
+use crate::data::pictures::{Pictures, pieces};
 use crate::models::autoencoder::CHUNK;
 use crate::nn::build::Build;
 use crate::nn::layer::{Act, Kind, Layer, Window, through};
@@ -20,17 +20,21 @@ const WIDTHS: [usize; 3] = [32, 64, 128];
 ///
 /// # Errors
 /// None is expected.
-pub(super) fn of_images(images: &Images) -> Result<Features, Failure> {
+pub(super) fn of_images(images: &dyn Pictures) -> Result<Features, Failure> {
     let doing = "computing random features";
-    let layers = network(images.channels).or_bug(doing)?;
-    let mut data = Vec::with_capacity(images.n * WIDTHS[2]);
-    for chunk in images.chunks(CHUNK) {
-        let maps = chunk.rows().and_then(|rows| through(&layers, &rows));
+    let [n, channels, ..] = images.shape();
+    let layers = network(channels).or_bug(doing)?;
+    let mut data = Vec::with_capacity(n * WIDTHS[2]);
+    for chunk in pieces(n, CHUNK) {
+        let maps = images
+            .read(chunk)?
+            .rows()
+            .and_then(|rows| through(&layers, &rows));
         data.extend(site_means(&maps.or_bug(doing)?).or_bug(doing)?);
         pulse::beat();
     }
     Ok(Features {
-        n: images.n,
+        n,
         width: WIDTHS[2],
         data,
     })

@@ -2,20 +2,22 @@
 
 use std::cell::OnceCell;
 
+use ablate_proto::failure::Failure;
+
 use super::neighbours::{self, Against};
 use super::ssim::{self, MostSimilar};
 use super::{Nearest, Neighbours, Scores};
-use crate::data::images::Images;
+use crate::data::pictures::Pictures;
 use crate::data::tokens::Tokens;
 use crate::models::autoencoder::Autoencoder;
 
 pub(crate) struct Samples<'a> {
-    pub(super) images: &'a Images,
+    pub(super) images: &'a dyn Pictures,
     /// The token grids they were decoded from, if they were.
     pub(super) tokens: Option<&'a Tokens>,
-    pub(super) train: &'a Images,
+    pub(super) train: &'a dyn Pictures,
     pub(super) train_tokens: Option<&'a Tokens>,
-    pub(super) held_out: Option<&'a Images>,
+    pub(super) held_out: Option<&'a dyn Pictures>,
     pub(super) memorised_db: f64,
     /// An encoder, for the distance of its features.
     pub(super) encoder: Option<&'a Autoencoder>,
@@ -33,14 +35,14 @@ impl<'a> Samples<'a> {
     /// With a search of their own.
     #[cfg(test)]
     pub(crate) fn new(
-        images: &'a Images,
+        images: &'a dyn Pictures,
         tokens: Option<&'a Tokens>,
-        train: &'a Images,
+        train: &'a dyn Pictures,
         train_tokens: Option<&'a Tokens>,
-        held_out: Option<&'a Images>,
+        held_out: Option<&'a dyn Pictures>,
         memorised_db: f64,
     ) -> Self {
-        let found = Neighbours::find(images, train, held_out, false);
+        let found = Neighbours::find(images, train, held_out, false).unwrap();
         Self::known(
             found,
             images,
@@ -55,11 +57,11 @@ impl<'a> Samples<'a> {
     /// Whose nearest images were found.
     pub(crate) fn known(
         found: Neighbours,
-        images: &'a Images,
+        images: &'a dyn Pictures,
         tokens: Option<&'a Tokens>,
-        train: &'a Images,
+        train: &'a dyn Pictures,
         train_tokens: Option<&'a Tokens>,
-        held_out: Option<&'a Images>,
+        held_out: Option<&'a dyn Pictures>,
         memorised_db: f64,
     ) -> Self {
         Self {
@@ -91,17 +93,33 @@ impl<'a> Samples<'a> {
     }
 
     /// The most similar training image of each sample, if they are sought.
-    pub(crate) fn similar(&self) -> Option<&[MostSimilar]> {
-        let find = || ssim::most_similar(self.images, self.train);
-        self.by_ssim
-            .then(|| self.similar.get_or_init(find).as_slice())
+    ///
+    /// # Errors
+    /// When images cannot be read.
+    pub(crate) fn similar(&self) -> Result<Option<&[MostSimilar]>, Failure> {
+        if !self.by_ssim {
+            return Ok(None);
+        }
+        if self.similar.get().is_none() {
+            let found = ssim::most_similar(self.images, self.train)?;
+            self.similar.get_or_init(|| found);
+        }
+        Ok(self.similar.get().map(Vec::as_slice))
     }
 
     /// The nearest of as many held-out and training images, if some are kept
     /// back.
-    pub(super) fn against(&self) -> Option<&Against> {
-        let find = |held_out| neighbours::against(self.images, self.train, held_out);
-        let held_out = self.held_out?;
-        Some(self.against.get_or_init(|| find(held_out)))
+    ///
+    /// # Errors
+    /// As [`Self::similar`].
+    pub(super) fn against(&self) -> Result<Option<&Against>, Failure> {
+        let Some(held_out) = self.held_out else {
+            return Ok(None);
+        };
+        if self.against.get().is_none() {
+            let found = neighbours::against(self.images, self.train, held_out)?;
+            self.against.get_or_init(|| found);
+        }
+        Ok(self.against.get())
     }
 }

@@ -6,7 +6,7 @@ use ablate_proto::artifact::{Direction, MetricRow};
 use super::{Rows, Samples, mean};
 
 pub(super) fn nearest(samples: &Samples<'_>) -> Rows {
-    let Some(similar) = samples.similar() else {
+    let Some(similar) = samples.similar()? else {
         return Ok(Vec::new());
     };
     let ssim = mean(similar.iter().map(|s| s.ssim));

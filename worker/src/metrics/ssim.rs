@@ -5,10 +5,12 @@
 //! `gaussian_weights=True, use_sample_covariance=False, data_range=1`.
 
 use ablate_proto::artifact::{Direction, MetricRow};
+use ablate_proto::failure::Failure;
 use rayon::prelude::*;
 
 use super::{Rows, Subject, mean};
 use crate::data::images::Images;
+use crate::data::pictures::{Pictures, pieces};
 use crate::runner::pulse;
 
 const GAUSSIAN: usize = 11;
@@ -19,8 +21,8 @@ const C2: f64 = 0.03 * 0.03;
 
 /// Images looked for between two signs of life, …
 const TURN: usize = 64;
-/// … among so many of the set: prepared, they take six times their room.
-const BLOCK: usize = 1024;
+/// … among those of the set that fit into so many bytes, prepared.
+const BLOCK_BYTES: usize = 256 << 20;
 
 /// What images of one size are compared by.
 struct Window {
@@ -29,6 +31,9 @@ struct Window {
     h: usize,
     w: usize,
 }
+
+/// Bytes that a pixel takes in it.
+const PREPARED: usize = 3 * size_of::<f64>();
 
 /// An image with what its windows weigh alone.
 struct Prepared {
@@ -40,8 +45,8 @@ struct Prepared {
 }
 
 impl Window {
-    fn new(images: &Images) -> Self {
-        let side = images.h.min(images.w);
+    fn new([_, channels, h, w]: [usize; 4]) -> Self {
+        let side = h.min(w);
         let weights = if side >= GAUSSIAN {
             let reach = (GAUSSIAN / 2) as f64;
             let density = |i: usize| {
@@ -58,9 +63,9 @@ impl Window {
         };
         Self {
             weights,
-            channels: images.channels,
-            h: images.h,
-            w: images.w,
+            channels,
+            h,
+            w,
         }
     }
 
@@ -125,16 +130,32 @@ pub(crate) struct MostSimilar {
 
 /// For each image the most similar of a set of at least one; the first of
 /// equals.
-pub(crate) fn most_similar(images: &Images, set: &Images) -> Vec<MostSimilar> {
-    let window = Window::new(set);
+///
+/// # Errors
+/// When images cannot be read.
+pub(crate) fn most_similar(
+    images: &dyn Pictures,
+    set: &dyn Pictures,
+) -> Result<Vec<MostSimilar>, Failure> {
+    let at_once = BLOCK_BYTES / (PREPARED * set.size());
+    most_similar_in_blocks(images, set, at_once)
+}
+
+fn most_similar_in_blocks(
+    images: &dyn Pictures,
+    set: &dyn Pictures,
+    at_once: usize,
+) -> Result<Vec<MostSimilar>, Failure> {
+    let window = Window::new(set.shape());
     let none = MostSimilar {
         index: 0,
         ssim: f64::NEG_INFINITY,
     };
-    let mut all = vec![none; images.n];
-    let blocks = set.data.chunks(BLOCK * set.size());
-    for (first, block) in (0..).step_by(BLOCK).zip(blocks) {
-        let block = block.par_chunks_exact(set.size());
+    let mut all = vec![none; images.n()];
+    for block in pieces(set.n(), at_once) {
+        let first = block.start;
+        let values = set.values(block)?;
+        let block = values.par_chunks_exact(set.size());
         let block: Vec<Prepared> = block.map(|x| window.prepare(x)).collect();
         let look = |(best, image): (&mut MostSimilar, &[f32])| {
             let image = window.prepare(image);
@@ -145,19 +166,19 @@ pub(crate) fn most_similar(images: &Images, set: &Images) -> Vec<MostSimilar> {
                 }
             }
         };
-        let turns = images.data.chunks(TURN * images.size());
-        for (found, turn) in all.chunks_mut(TURN).zip(turns) {
+        for (found, turn) in all.chunks_mut(TURN).zip(pieces(images.n(), TURN)) {
+            let turn = images.values(turn)?;
             let images = turn.par_chunks_exact(images.size());
             found.par_iter_mut().zip(images).for_each(look);
             pulse::beat();
         }
     }
-    all
+    Ok(all)
 }
 
 /// Mean similarity of images and their originals.
 pub(super) fn average(images: &Images, originals: &Images) -> f64 {
-    let window = Window::new(originals);
+    let window = Window::new(originals.shape());
     let pairs = images.iter().zip(originals.iter());
     mean(pairs.map(|(a, b)| window.similarity(&window.prepare(a), &window.prepare(b))))
 }
@@ -167,4 +188,31 @@ pub(super) fn reconstruction(subject: &Subject<'_>) -> Rows {
     let ssim = average(&subject.clean, subject.train);
     let row = MetricRow::scalar("ssim_clean", "", Direction::Up, ssim);
     Ok(vec![row.over(subject.train.n)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::rng::stream;
+
+    #[test]
+    fn blocks_of_the_set_find_what_one_search_finds() {
+        let images = |seed, n: usize| Images {
+            n,
+            channels: 1,
+            h: 8,
+            w: 8,
+            data: stream(seed, "test", 0).normals(n * 64),
+        };
+        let (probes, mut set) = (images(0, 70), images(1, 10));
+        // Equals in different blocks: the first counts.
+        set.data.copy_within(..64, 5 * 64);
+        let whole = most_similar(&probes, &set).unwrap();
+        assert!(whole.iter().any(|found| found.index == 0));
+        assert!(whole.iter().all(|found| found.index != 5));
+        for at_once in [1, 3, 10, 11] {
+            let found = most_similar_in_blocks(&probes, &set, at_once).unwrap();
+            assert_eq!(found, whole);
+        }
+    }
 }

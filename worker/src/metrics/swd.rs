@@ -4,6 +4,7 @@
 use ablate_proto::failure::Failure;
 
 use super::vectors::Vectors;
+use crate::data::pictures::pieces;
 use crate::nn::gemm::{Matrix, product};
 use crate::nn::narrow;
 use crate::nn::rng::stream;
@@ -12,6 +13,9 @@ use crate::runner::pulse;
 const DIRECTIONS: usize = 512;
 /// Directions that are looked along at a time.
 const BLOCK: usize = 64;
+/// Bytes of a set up to which it is looked at as a whole: a product may differ
+/// in its last bits with the number of rows.
+const WHOLE: usize = 1 << 30;
 
 /// Of two sets that are not empty, of one width.
 ///
@@ -19,11 +23,10 @@ const BLOCK: usize = 64;
 /// When the vectors cannot be read.
 pub(super) fn distance(a: &dyn Vectors, b: &dyn Vectors, seed: u64) -> Result<f64, Failure> {
     let width = a.width();
-    let (a, b) = (a.rows(0..a.n())?, b.rows(0..b.n())?);
     let mut sum = 0.0;
     for first in (0..DIRECTIONS).step_by(BLOCK) {
         let directions = directions(width, first, seed);
-        let (a, b) = (along(&a, &directions), along(&b, &directions));
+        let (a, b) = (along(a, &directions)?, along(b, &directions)?);
         let pairs = a.iter().zip(&b);
         sum += pairs.map(|(a, b)| squared_distance(a, b)).sum::<f64>();
         pulse::beat();
@@ -44,19 +47,28 @@ fn directions(width: usize, first: usize, seed: u64) -> Vec<f32> {
 }
 
 /// The sorted coordinates of a set along each direction.
-fn along(set: &[f32], directions: &[f32]) -> Vec<Vec<f32>> {
-    let width = directions.len() / BLOCK;
-    let n = set.len() / width.max(1);
-    let mut out = vec![0.0; BLOCK * n];
+fn along(set: &dyn Vectors, directions: &[f32]) -> Result<Vec<Vec<f32>>, Failure> {
+    let width = set.width();
     let directions = Matrix::new(directions, BLOCK, width);
-    let rows = Matrix::new(set, n, width);
-    product(&mut out, directions, rows.t(), false);
-    let sorted = |line: &[f32]| {
-        let mut line = line.to_vec();
+    let mut lines = vec![Vec::new(); BLOCK];
+    for piece in pieces(set.n(), WHOLE / (size_of::<f32>() * width.max(1))) {
+        let n = piece.len();
+        let rows = set.rows(piece)?;
+        let mut out = vec![0.0; BLOCK * n];
+        product(
+            &mut out,
+            directions,
+            Matrix::new(&rows, n, width).t(),
+            false,
+        );
+        for (line, part) in lines.iter_mut().zip(out.chunks_exact(n)) {
+            line.extend_from_slice(part);
+        }
+    }
+    for line in &mut lines {
         line.sort_unstable_by(f32::total_cmp);
-        line
-    };
-    out.chunks_exact(n).map(sorted).collect()
+    }
+    Ok(lines)
 }
 
 /// W₂² of two sorted samples on a line, which may differ in number.

@@ -17,7 +17,7 @@ pub(super) fn curves(samples: &Samples<'_>) -> Rows {
         return Ok(rows);
     };
     // What a new image of the same kind looks like to the rule.
-    let fresh = Nearest::of_all(held_out, samples.train, samples.train.n);
+    let fresh = Nearest::of_all(held_out, samples.train, samples.train.n())?;
     let mut db: Vec<f64> = fresh.iter().map(|n| n.psnr).collect();
     db.sort_unstable_by(|a, b| b.total_cmp(a));
     let allowed = (FALSE_ALARMS * db.len() as f64).floor();

@@ -9,7 +9,7 @@ use ablate_proto::failure::Failure;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
-use crate::data::images::Images;
+use crate::data::pictures::{Pictures, pieces};
 use crate::runner::pulse;
 
 /// Rows that are widened to f64 at a time.
@@ -31,7 +31,7 @@ pub(crate) trait Vectors {
     /// As [`Self::rows`], here and below.
     fn mean(&self) -> Result<Vec<f64>, Failure> {
         let mut sums = vec![0.0; self.width()];
-        for block in blocks(self.n()) {
+        for block in pieces(self.n(), BLOCK) {
             for row in self.rows(block)?.chunks_exact(self.width().max(1)) {
                 for (sum, x) in sums.iter_mut().zip(row) {
                     *sum += f64::from(*x);
@@ -55,7 +55,7 @@ pub(crate) trait Vectors {
     fn covariance(&self, mean: &[f64]) -> Result<Mat<f64>, Failure> {
         let mut sums = Mat::zeros(self.width(), self.width());
         let scale = 1.0 / (self.n().max(2) - 1) as f64;
-        for block in blocks(self.n()) {
+        for block in pieces(self.n(), BLOCK) {
             let block = centred(&self.rows(block)?, mean);
             let (left, right) = (block.transpose(), block.as_ref());
             matmul(sums.as_mut(), Accum::Add, left, right, scale, Par::Seq);
@@ -66,9 +66,9 @@ pub(crate) trait Vectors {
 }
 
 /// The pixels themselves.
-impl Vectors for Images {
+impl Vectors for &dyn Pictures {
     fn n(&self) -> usize {
-        self.n
+        Pictures::n(*self)
     }
 
     fn width(&self) -> usize {
@@ -76,15 +76,8 @@ impl Vectors for Images {
     }
 
     fn rows(&self, range: Range<usize>) -> Result<Cow<'_, [f32]>, Failure> {
-        let size = self.size();
-        Ok(self.data[range.start * size..range.end * size].into())
+        self.values(range)
     }
-}
-
-pub(super) fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n)
-        .step_by(BLOCK)
-        .map(move |start| start..n.min(start + BLOCK))
 }
 
 /// Rows in f64, less `mean`.

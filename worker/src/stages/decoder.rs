@@ -17,7 +17,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Decoder);
     let train = dataset::read(context.input("data")?)?.train;
     let encoder = Autoencoder::read(context.input("encoder")?)?;
-    encoder.arch.check_images(&train)?;
+    encoder.arch.check_images(train.shape())?;
     let mut model = encoder
         .with_fresh_decoder(context.seed())
         .or_bug("building the model")?;

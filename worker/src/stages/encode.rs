@@ -23,7 +23,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
         })?,
     };
     let model = Autoencoder::read(context.input("encoder")?)?;
-    model.arch.check_images(&images)?;
+    model.arch.check_images(images.shape())?;
     let bits = model.arch.latent_channels;
     if bits > Tokens::BITS_MAX {
         let most = Tokens::BITS_MAX;

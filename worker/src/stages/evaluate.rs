@@ -1,15 +1,17 @@
 //! `evaluate`: measures a model, or samples, against the data, and draws the
 //! pictures that show it.
 
+use std::borrow::Cow;
+
 use ablate_proto::artifact::MetricRow;
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::{EvaluateSpec, Nearness, Shown};
 
 use super::features::{INCEPTION, network};
 use super::spec;
-use crate::data::dataset::{self, Dataset};
-use crate::data::images::Images;
+use crate::data::image_file::ImageFile;
 use crate::data::picture::{self, Sheet};
+use crate::data::pictures::Pictures;
 use crate::data::samples::Samples;
 use crate::data::tokens::Tokens;
 use crate::metrics::{self, Budget, KnownFeatures, Neighbours, Scores, Stored, Subject, View};
@@ -23,18 +25,18 @@ const COLUMNS: usize = 12;
 
 pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Evaluate);
-    let dataset = compared(context)?;
+    let compared = compared(context)?;
     let mut rows = Vec::new();
-    let expected = beats(context, &spec, &dataset);
-    let scores = scores(context, &spec, &dataset)?;
+    let expected = beats(context, &spec, &compared);
+    let scores = scores(context, &spec, &compared)?;
     let scores = scores.as_ref();
     if context.optional_input("model").is_some() {
-        rows.extend(context.beating(expected, |context| model(context, &spec, &dataset, scores))?);
+        rows.extend(context.beating(expected, |context| model(context, &spec, &compared, scores))?);
     }
     context.check_stop(0)?;
     if context.optional_input("samples").is_some() {
         rows.extend(context.beating(expected, |context| {
-            samples(context, &spec, &dataset, scores)
+            samples(context, &spec, &compared, scores)
         })?);
     }
     if rows.is_empty() {
@@ -45,22 +47,39 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     Ok(rows)
 }
 
-/// The images that samples are compared with.
-pub(super) fn compared(context: &Context) -> Result<Dataset, Failure> {
-    let mut dataset = dataset::read(context.input("data")?)?;
-    if let Some(folder) = context.optional_input("held_out") {
-        let held_out = dataset::read(folder)?.train;
-        check_size("held-out images", &held_out, &dataset.train)?;
-        dataset.held_out = Some(held_out);
+/// The images that models and samples are compared with, in their files.
+pub(super) struct Compared {
+    pub(super) train: ImageFile,
+    /// `None` when no images are kept back.
+    held_out: Option<ImageFile>,
+}
+
+impl Compared {
+    pub(super) fn held_out(&self) -> Option<&dyn Pictures> {
+        let held_out = self.held_out.as_ref();
+        held_out.map(|images| images as &dyn Pictures)
     }
-    Ok(dataset)
+}
+
+pub(super) fn compared(context: &Context) -> Result<Compared, Failure> {
+    let folder = context.input("data")?;
+    let train = ImageFile::open(folder)?;
+    let held_out = match context.optional_input("held_out") {
+        None => ImageFile::held_out(folder)?,
+        Some(folder) => {
+            let held_out = ImageFile::open(folder)?;
+            check_size("held-out images", &held_out, &train)?;
+            Some(held_out)
+        }
+    };
+    Ok(Compared { train, held_out })
 }
 
 /// What FID and its kin are computed with, where a sweep names weights.
 fn scores(
     context: &Context,
     spec: &EvaluateSpec,
-    dataset: &Dataset,
+    compared: &Compared,
 ) -> Result<Option<Scores>, Failure> {
     if spec.inception.is_empty() {
         return Ok(None);
@@ -77,7 +96,7 @@ fn scores(
         train: known("features")?,
         samples: known("sample_features")?,
     };
-    let of_train = |train: &Stored| train.check(dataset.train.n, false);
+    let of_train = |train: &Stored| train.check(compared.train.n(), false);
     known.train.as_ref().map_or(Ok(()), of_train)?;
     let reads = |role| context.optional_input(role).is_some();
     let sees = reads("model") || known.train.is_none() || known.samples.is_none();
@@ -87,8 +106,8 @@ fn scores(
 }
 
 /// About how many pieces the work has.
-fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
-    let chunks = (dataset.train.n / CHUNK + 1) as u64;
+fn beats(context: &Context, spec: &EvaluateSpec, compared: &Compared) -> u64 {
+    let chunks = (compared.train.n() / CHUNK + 1) as u64;
     let mut beats = 1;
     if context.optional_input("model").is_some() {
         beats += chunks * (spec.noise_draws as u64 + 3) + 2 * spec.overlap_pairs as u64;
@@ -101,7 +120,7 @@ fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
         let train = !reads("features");
         let samples = reads("samples") && !reads("sample_features");
         let seen = u64::from(train) + u64::from(samples) + 2 * u64::from(reads("model"));
-        beats += seen * (dataset.train.n / inception::BATCH + 1) as u64;
+        beats += seen * (compared.train.n() / inception::BATCH + 1) as u64;
     }
     beats
 }
@@ -109,11 +128,14 @@ fn beats(context: &Context, spec: &EvaluateSpec, dataset: &Dataset) -> u64 {
 fn model(
     context: &Context,
     spec: &EvaluateSpec,
-    dataset: &Dataset,
+    compared: &Compared,
     scores: Option<&Scores>,
 ) -> Result<Vec<MetricRow>, Failure> {
     let model = Autoencoder::read(context.input("model")?)?;
-    model.arch.check_images(&dataset.train)?;
+    model.arch.check_images(compared.train.shape())?;
+    let whole = |images: &dyn Pictures| images.read(0..images.n());
+    let train = whole(&compared.train)?;
+    let held_out = compared.held_out().map(whole).transpose()?;
     let budget = Budget {
         noise_draws: spec.noise_draws,
         overlap_draws: spec.overlap_draws,
@@ -121,49 +143,50 @@ fn model(
         memorised_db: spec.memorised_db,
         shown: spec.grid,
     };
-    let held_out = dataset.held_out.as_ref();
-    let subject = Subject::new(&model, &dataset.train, held_out, context.seed(), budget)
+    let subject = Subject::new(&model, &train, held_out.as_ref(), context.seed(), budget)
         .or_bug("reconstructing the training images")?;
     let subject = subject.with_scores(scores);
     let rows = metrics::of_model(&subject)?;
     // Originals, their clean and their noisy reconstructions below each other.
-    let shown: Vec<usize> = (0..spec.grid.min(dataset.train.n)).collect();
+    let shown: Vec<usize> = (0..spec.grid.min(train.n)).collect();
     let mut sheet = Sheet::new();
     for chunk in shown.chunks(COLUMNS) {
         let noisy = subject.shown.as_ref();
-        for images in [Some(&dataset.train), Some(&subject.clean), noisy] {
+        for images in [Some(&train), Some(&subject.clean), noisy] {
             let images = images.unwrap_or(&subject.clean);
             sheet.push(chunk.iter().map(|i| images.image(*i)).collect());
         }
     }
     let path = context.out().join("reconstructions.png");
-    picture::write(&path, &sheet, &dataset.train)?;
+    picture::write(&path, &sheet, train.shape())?;
     Ok(rows)
 }
 
 fn samples(
     context: &Context,
     spec: &EvaluateSpec,
-    dataset: &Dataset,
+    compared: &Compared,
     scores: Option<&Scores>,
 ) -> Result<Vec<MetricRow>, Failure> {
-    let Samples { images, tokens } = Samples::read(context.input("samples")?)?;
-    check_size("samples", &images, &dataset.train)?;
-    scores.map_or(Ok(()), |scores| scores.check_samples(images.n))?;
+    let folder = context.input("samples")?;
+    let (images, tokens) = (ImageFile::open(folder)?, Samples::tokens(folder)?);
+    let train = &compared.train;
+    check_size("samples", &images, train)?;
+    scores.map_or(Ok(()), |scores| scores.check_samples(images.n()))?;
     let codes = context.optional_input("codes");
     let codes = codes.map(Tokens::read).transpose()?;
     let encoder = context.optional_input("encoder");
     let encoder = encoder.map(Autoencoder::read).transpose()?;
     if let Some(encoder) = &encoder {
-        encoder.arch.check_images(&dataset.train)?;
+        encoder.arch.check_images(train.shape())?;
     }
     let samples = metrics::Samples::known(
-        neighbours(context, spec, &images, dataset)?,
+        neighbours(context, spec, &images, compared)?,
         &images,
         tokens.as_ref(),
-        &dataset.train,
+        train,
         codes.as_ref(),
-        dataset.held_out.as_ref(),
+        compared.held_out(),
         spec.memorised_db,
     );
     let samples = samples.with_encoder(encoder.as_ref());
@@ -171,28 +194,31 @@ fn samples(
     let samples = samples.with_scores(scores);
     let rows = metrics::of_samples(&samples)?;
     // Pairs side by side: a sample, then its nearest training image.
-    let mut shown: Vec<usize> = (0..images.n).collect();
+    let similar = samples.similar()?;
+    let mut shown: Vec<usize> = (0..images.n()).collect();
     if spec.shown == Shown::Nearest {
-        let nearness = |i: &usize| match samples.similar() {
+        let nearness = |i: &usize| match similar {
             None => samples.nearest[*i].psnr,
             Some(similar) => similar[*i].ssim,
         };
         shown.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)));
     }
     shown.truncate(spec.grid);
-    let mut sheet = Sheet::new();
-    for chunk in shown.chunks(COLUMNS / 2) {
-        let pair = |i: &usize| {
-            let nearest = match samples.similar() {
-                None => samples.nearest[*i].index,
-                Some(similar) => similar[*i].index,
-            };
-            [images.image(*i), dataset.train.image(nearest)]
+    let mut pairs: Vec<Cow<'_, [f32]>> = Vec::new();
+    for i in shown {
+        let nearest = match similar {
+            None => samples.nearest[i].index,
+            Some(similar) => similar[i].index,
         };
-        sheet.push(chunk.iter().flat_map(pair).collect());
+        pairs.push(images.values(i..i + 1)?);
+        pairs.push(train.values(nearest..nearest + 1)?);
     }
+    let rows_of = pairs.chunks(COLUMNS);
+    let sheet: Sheet<'_> = rows_of
+        .map(|row| row.iter().map(|cell| &**cell).collect())
+        .collect();
     let path = context.out().join("nearest.png");
-    picture::write(&path, &sheet, &dataset.train)?;
+    picture::write(&path, &sheet, train.shape())?;
     Ok(rows)
 }
 
@@ -200,24 +226,28 @@ fn samples(
 fn neighbours(
     context: &Context,
     spec: &EvaluateSpec,
-    images: &Images,
-    dataset: &Dataset,
+    images: &ImageFile,
+    compared: &Compared,
 ) -> Result<Neighbours, Failure> {
     let by_ssim = spec.nearest == Nearness::Ssim;
-    let held_out = dataset.held_out.as_ref();
+    let (train, held_out) = (&compared.train, compared.held_out());
     let shards = context.numbered_inputs("neighbours");
     let Some(found) = Neighbours::read(&shards)? else {
-        return Ok(Neighbours::find(images, &dataset.train, held_out, by_ssim));
+        return Neighbours::find(images, train, held_out, by_ssim);
     };
-    if !found.is_of(images.n, dataset.train.n, held_out.is_some(), by_ssim) {
-        let n = images.n;
+    if !found.is_of(images.n(), train.n(), held_out.is_some(), by_ssim) {
+        let n = images.n();
         let why = format!("what the shards found is not the nearest images of these {n} samples");
         return Err(Failure::data(why));
     }
     Ok(found)
 }
 
-pub(super) fn check_size(what: &str, images: &Images, train: &Images) -> Result<(), Failure> {
+pub(super) fn check_size(
+    what: &str,
+    images: &dyn Pictures,
+    train: &dyn Pictures,
+) -> Result<(), Failure> {
     if images.shape()[1..] != train.shape()[1..] {
         let (a, b) = (images.shape(), train.shape());
         let why = format!("{what} of shape {a:?} cannot be compared with images of {b:?}");

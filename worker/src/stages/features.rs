@@ -10,6 +10,7 @@ use ablate_proto::stage::shard::ranges;
 
 use super::spec;
 use crate::data::image_file::ImageFile;
+use crate::data::pictures::Pictures as _;
 use crate::metrics::{Stored, StoredWriter, View};
 use crate::models::inception::{BATCH, FEATURES, Inception, Seen};
 use crate::runner::context::Context;

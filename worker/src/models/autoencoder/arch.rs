@@ -111,8 +111,8 @@ impl Arch {
 
     /// # Errors
     /// When the images are not of the model's size.
-    pub(crate) fn check_images(&self, images: &Images) -> Result<(), Failure> {
-        let size = [images.channels, images.h, images.w];
+    pub(crate) fn check_images(&self, shape: [usize; 4]) -> Result<(), Failure> {
+        let [_, size @ ..] = shape;
         if size != self.image {
             let why = format!(
                 "the images are {size:?}, but the model's are {:?}",

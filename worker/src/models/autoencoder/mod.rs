@@ -17,6 +17,7 @@ pub(crate) use arch::Arch;
 
 use super::family;
 use crate::data::images::Images;
+use crate::data::pictures::{Pictures, pieces};
 use crate::metrics::{Features, site_means};
 use crate::nn::device::device;
 use crate::nn::layer::{Layer, Rows, through};
@@ -202,21 +203,20 @@ impl Autoencoder {
     /// What the layer before the latent sees, averaged over sites.
     ///
     /// # Errors
-    /// As `encode`.
-    pub(crate) fn features(&self, images: &Images) -> Result<Features> {
+    /// As `encode`, or when the images cannot be read.
+    pub(crate) fn features(&self, images: &dyn Pictures) -> std::result::Result<Features, Failure> {
+        let doing = "computing an encoder's features";
         let before = &self.encoder[..self.encoder.len() - 1];
         let width = before.last().map_or(0, |layer| layer.plan.outputs);
-        let mut features = Features {
-            n: images.n,
-            width,
-            data: Vec::with_capacity(images.n * width),
-        };
-        for chunk in images.chunks(CHUNK) {
-            let maps = through(before, &self.entering(&chunk.rows()?)?)?;
-            features.data.extend(site_means(&maps)?);
+        let n = images.n();
+        let mut data = Vec::with_capacity(n * width);
+        for chunk in pieces(n, CHUNK) {
+            let chunk = images.read(chunk)?;
+            let seen = || site_means(&through(before, &self.entering(&chunk.rows()?)?)?);
+            data.extend(seen().or_bug(doing)?);
             pulse::beat();
         }
-        Ok(features)
+        Ok(Features { n, width, data })
     }
 
     /// Images of all latents, a chunk at a time, clamped to [−1, 1].

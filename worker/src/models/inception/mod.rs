@@ -18,7 +18,7 @@ use candle_core::{Result, Tensor};
 
 use self::blocks::{Block, Step, blocks};
 pub(crate) use self::file::{expected, fold};
-use crate::data::images::Images;
+use crate::data::pictures::{Pictures, pieces};
 use crate::metrics::{Features, site_means};
 use crate::nn::join::join;
 use crate::nn::layer::{Layer, Rows, linear};
@@ -82,15 +82,19 @@ impl Inception {
     ///
     /// # Errors
     /// A configuration when they have other channels.
-    pub(crate) fn see(&self, images: &Images, mode: FidMode) -> std::result::Result<Seen, Failure> {
+    pub(crate) fn see(
+        &self,
+        images: &dyn Pictures,
+        mode: FidMode,
+    ) -> std::result::Result<Seen, Failure> {
         let doing = "computing Inception's features";
         let [mut features, mut logits] = [FEATURES, CLASSES].map(|width| Features {
-            n: images.n,
+            n: images.n(),
             width,
-            data: Vec::with_capacity(images.n * width),
+            data: Vec::with_capacity(images.n() * width),
         });
-        for chunk in images.chunks(BATCH) {
-            let pixels = resize::resized(&chunk, mode)?;
+        for chunk in pieces(images.n(), BATCH) {
+            let pixels = resize::resized(&images.read(chunk)?, mode)?;
             let seen = self.features(&pixels).or_bug(doing)?;
             let scored = linear(&self.classes, &seen);
             let both = [(&mut features, Ok(seen)), (&mut logits, scored)];

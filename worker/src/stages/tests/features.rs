@@ -5,6 +5,7 @@ use ablate_proto::stage::{FeaturesSpec, FidMode, Part, ResampleSpec};
 
 use super::*;
 use crate::data::arrays;
+use crate::data::pictures::Pictures as _;
 use crate::data::samples::Samples;
 use crate::metrics::formula;
 use crate::stages::features::INCEPTION;
@@ -76,7 +77,7 @@ fn scores_of_known_features_are_those_without_to_the_last_bit() {
     for (name, part) in [("first", 0..16), ("second", 16..N)] {
         let folder = bench.dir.path().join(name).join("out");
         std::fs::create_dir_all(&folder).unwrap();
-        let images = all.images.range(part);
+        let images = all.images.read(part).unwrap();
         let tokens = None;
         Samples { images, tokens }.write(&folder).unwrap();
     }
