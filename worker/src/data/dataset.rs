@@ -9,6 +9,7 @@ use std::path::Path;
 use ablate_proto::dataset::Split;
 use ablate_proto::failure::Failure;
 use ablate_proto::stage::{DIGITS_COUNT, DatasetSpec, HeldOutFrom};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{self, Array, Arrays};
@@ -18,6 +19,9 @@ use super::packed::{self, Packed};
 use super::reshape::{Pixel, Pixels};
 
 pub(crate) const FILE: &str = "dataset.safetensors";
+
+/// Bytes that a thread widens at a time.
+const PART: usize = 1 << 20;
 
 /// Most pixel values of a dataset, all images together.
 const MAX_VALUES: u128 = 1 << 35;
@@ -220,7 +224,14 @@ pub(super) fn widened(bytes: &[u8]) -> Vec<f32> {
     let values: Vec<f32> = (0..=u8::MAX)
         .map(|u| 2.0 * f32::from(u) / 255.0 - 1.0)
         .collect();
-    bytes.iter().map(|u| values[usize::from(*u)]).collect()
+    let mut wide = vec![0.0; bytes.len()];
+    let parts = wide.par_chunks_mut(PART).zip(bytes.par_chunks(PART));
+    parts.for_each(|(wide, bytes)| {
+        for (value, byte) in wide.iter_mut().zip(bytes) {
+            *value = values[usize::from(*byte)];
+        }
+    });
+    wide
 }
 
 /// Refuses pixels outside of [−1, 1], of the images of some name.

@@ -22,47 +22,63 @@ pub(crate) struct ImageFile {
 }
 
 impl ImageFile {
-    /// Opens what a `dataset` or a stage that draws left in `folder`.
+    /// Opens what a `dataset` or a stage that draws left in `folder`: training
+    /// images or samples.
     ///
     /// # Errors
     /// When it is neither, is damaged, or has no images.
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
-        let data = folder.join(dataset::FILE);
-        let (path, name, drawn) = match data.exists() {
-            true => (data, dataset::TRAIN, false),
-            false => (folder.join(samples::FILE), samples::IMAGES, true),
-        };
-        let (_, file) = RowFile::open::<IgnoredAny>(&path)?;
-        let found = file.find(name)?;
-        let (array, shape) = found.ok_or_else(|| file.wrong(format!("it has no {name}")))?;
-        if shape.contains(&0) {
-            return Err(file.wrong("it has no images").into());
+        match folder.join(dataset::FILE).exists() {
+            true => Self::train(folder),
+            false => Self::samples(folder),
         }
-        Ok(Self {
-            file,
-            name,
-            array,
-            shape,
-            drawn,
-        })
+    }
+
+    /// The training images of the dataset in `folder`.
+    ///
+    /// # Errors
+    /// When it is absent, damaged, or has none.
+    pub(crate) fn train(folder: &Path) -> Result<Self, Failure> {
+        Self::of(&folder.join(dataset::FILE), dataset::TRAIN)?.with_images()
     }
 
     /// The images that the dataset in `folder` keeps back, if it does.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// When it is absent or damaged.
     pub(crate) fn held_out(folder: &Path) -> Result<Option<Self>, Failure> {
-        let (_, file) = RowFile::open::<IgnoredAny>(&folder.join(dataset::FILE))?;
-        Ok(file.find(dataset::HELD_OUT)?.and_then(|(array, shape)| {
-            let some = !shape.contains(&0);
-            some.then_some(Self {
-                file,
-                name: dataset::HELD_OUT,
-                array,
-                shape,
-                drawn: false,
-            })
-        }))
+        let file = Self::of(&folder.join(dataset::FILE), dataset::HELD_OUT)?;
+        Ok((!file.shape.contains(&0)).then_some(file))
+    }
+
+    /// The samples in `folder`.
+    ///
+    /// # Errors
+    /// As [`Self::train`].
+    pub(crate) fn samples(folder: &Path) -> Result<Self, Failure> {
+        let file = Self::of(&folder.join(samples::FILE), samples::IMAGES)?;
+        let drawn = true;
+        Self { drawn, ..file }.with_images()
+    }
+
+    fn of(path: &Path, name: &'static str) -> Result<Self, Failure> {
+        let (_, file) = RowFile::open::<IgnoredAny>(path)?;
+        let found = file.find(name)?;
+        let (array, shape) = found.ok_or_else(|| file.wrong(format!("it has no {name}")))?;
+        Ok(Self {
+            file,
+            name,
+            array,
+            shape,
+            drawn: false,
+        })
+    }
+
+    fn with_images(self) -> Result<Self, Failure> {
+        match self.shape.contains(&0) {
+            true => Err(self.file.wrong("it has no images").into()),
+            false => Ok(self),
+        }
     }
 }
 
@@ -74,11 +90,11 @@ impl Pictures for ImageFile {
     /// # Errors
     /// When there are no such images, or some of a dataset are not in [−1, 1].
     fn values(&self, images: Range<usize>) -> Result<Cow<'_, [f32]>, Failure> {
-        let data = if self.file.holds_bytes(self.array) {
-            dataset::widened(&self.file.u8(self.array, images)?)
-        } else {
-            self.file.f32(self.array, images)?
-        };
+        if self.file.holds_bytes(self.array) {
+            let bytes = self.file.u8(self.array, images)?;
+            return Ok(dataset::widened(&bytes).into());
+        }
+        let data = self.file.f32(self.array, images)?;
         if !self.drawn {
             let checked = dataset::check_pixels(self.name, &data);
             checked.map_err(|why| self.file.wrong(why))?;
@@ -130,5 +146,11 @@ mod tests {
         let nothing = tempfile::tempdir().unwrap();
         let refused = ImageFile::open(nothing.path()).unwrap_err();
         assert!(refused.cause.contains(samples::FILE), "{refused:?}");
+        for open in [ImageFile::train, |f: &Path| {
+            ImageFile::held_out(f).map(Option::unwrap)
+        }] {
+            let refused = open(nothing.path()).unwrap_err();
+            assert!(refused.cause.contains(dataset::FILE), "{refused:?}");
+        }
     }
 }

@@ -57,23 +57,20 @@ impl Nearest {
         let mut all = Vec::with_capacity(images.n());
         for piece in pieces(images.n(), most) {
             let images = images.values(piece)?;
-            let mut candidates = vec![Candidates::new(); images.len() / size];
+            let mut closest = vec![Closest::none(); images.len() / size];
             for block in pieces(among.min(set.n()), most) {
                 let first = block.start;
                 let values = set.values(block)?;
                 let others = Others::new(first, &values, size);
                 let turns = images.chunks(TURN * ROWS * size);
-                for (turn, found) in turns.zip(candidates.chunks_mut(TURN * ROWS)) {
+                for (turn, closest) in turns.zip(closest.chunks_mut(TURN * ROWS)) {
                     let tiles = turn.par_chunks(ROWS * size);
-                    let tiles = tiles.zip(found.par_chunks_mut(ROWS));
-                    tiles.for_each(|(tile, found)| of_tile(tile, found, &others));
+                    let tiles = tiles.zip(closest.par_chunks_mut(ROWS));
+                    tiles.for_each(|(tile, closest)| of_tile(tile, closest, &others));
                     pulse::beat();
                 }
             }
-            let pairs = candidates.into_par_iter();
-            let pairs = pairs.zip(images.par_chunks_exact(size));
-            let decided = pairs.map(|(found, image)| found.decide(image, set));
-            all.extend(decided.collect::<Result<Vec<_>, _>>()?);
+            all.extend(closest.into_iter().map(|closest| closest.nearest(size)));
         }
         Ok(all)
     }
@@ -102,20 +99,25 @@ fn norm(image: &[f32]) -> f64 {
     image.iter().map(|x| f64::from(*x).powi(2)).sum()
 }
 
-/// Those of the set that may be among the two nearest.
+/// The two nearest of what was looked at.
 #[derive(Clone)]
-struct Candidates {
-    /// A lower bound of ‖a − b‖², and the index.
-    found: Vec<(f64, usize)>,
+struct Closest {
+    /// Those of a piece that may be: a lower bound of ‖a − b‖², and the index.
+    candidates: Vec<(f64, usize)>,
     /// The two smallest upper bounds.
     upper: [f64; 2],
+    /// ‖a − b‖² and the index, the first of equals.
+    best: (f64, usize),
+    second: f64,
 }
 
-impl Candidates {
-    fn new() -> Self {
+impl Closest {
+    fn none() -> Self {
         Self {
-            found: Vec::new(),
+            candidates: Vec::new(),
             upper: [f64::INFINITY; 2],
+            best: (f64::INFINITY, 0),
+            second: f64::INFINITY,
         }
     }
 
@@ -123,7 +125,7 @@ impl Candidates {
         if squared - error > self.upper[1] {
             return;
         }
-        self.found.push((squared - error, index));
+        self.candidates.push((squared - error, index));
         let [first, second] = self.upper;
         let upper = squared + error;
         self.upper = if upper < first {
@@ -135,36 +137,39 @@ impl Candidates {
 
     fn prune(&mut self) {
         let most = self.upper[1];
-        self.found.retain(|(lower, _)| *lower <= most);
+        self.candidates.retain(|(lower, _)| *lower <= most);
     }
 
-    fn decide(mut self, image: &[f32], set: &dyn Pictures) -> Result<Nearest, Failure> {
-        self.prune();
-        let size = image.len();
-        let (mut best, mut second) = ((f64::INFINITY, 0), f64::INFINITY);
-        for (_, index) in self.found {
-            let other = set.values(index..index + 1)?;
-            let squared = squared_error(image, &other);
-            if squared < best.0 {
-                second = best.0;
-                best = (squared, index);
+    /// Looks at the candidates of a piece exactly. None are kept: of a set of
+    /// equal images there are as many as images.
+    fn settle(&mut self, image: &[f32], set: &Others<'_>) {
+        for (_, index) in std::mem::take(&mut self.candidates) {
+            let at = (index - set.first) * set.size;
+            let squared = squared_error(image, &set.values[at..at + set.size]);
+            if squared < self.best.0 {
+                self.second = self.best.0;
+                self.best = (squared, index);
             } else {
-                second = second.min(squared);
+                self.second = self.second.min(squared);
             }
         }
-        Ok(Nearest {
-            index: best.1,
-            squared: best.0,
-            psnr: of_squared_error(best.0, size),
-            second,
-        })
+        self.upper = [self.best.0, self.second];
+    }
+
+    fn nearest(&self, size: usize) -> Nearest {
+        let (squared, index) = self.best;
+        Nearest {
+            index,
+            squared,
+            psnr: of_squared_error(squared, size),
+            second: self.second,
+        }
     }
 }
 
-/// Looks for those of a piece of the set that may be nearest to the images of a
-/// tile.
-fn of_tile(tile: &[f32], candidates: &mut [Candidates], set: &Others<'_>) {
-    let (rows, size) = (candidates.len(), set.size);
+/// Looks for what is nearest to the images of a tile in a piece of the set.
+fn of_tile(tile: &[f32], closest: &mut [Closest], set: &Others<'_>) {
+    let (rows, size) = (closest.len(), set.size);
     let lengths: Vec<f64> = tile.chunks_exact(size).map(norm).collect();
     let relative = product_error(size);
     let mut products = vec![0.0f32; rows * COLUMNS.min(set.norms.len())];
@@ -177,7 +182,7 @@ fn of_tile(tile: &[f32], candidates: &mut [Candidates], set: &Others<'_>) {
             Matrix::new(others, cols, size),
         );
         product(products, a, b.t(), false);
-        let of_rows = candidates.iter_mut().zip(&lengths);
+        let of_rows = closest.iter_mut().zip(&lengths);
         for ((found, length), products) in of_rows.zip(products.chunks_exact(cols)) {
             for (column, (product, norm)) in products.iter().zip(norms).enumerate() {
                 let squared = length + norm - 2.0 * f64::from(*product);
@@ -186,6 +191,9 @@ fn of_tile(tile: &[f32], candidates: &mut [Candidates], set: &Others<'_>) {
             }
             found.prune();
         }
+    }
+    for (closest, image) in closest.iter_mut().zip(tile.chunks_exact(size)) {
+        closest.settle(image, set);
     }
 }
 

@@ -63,11 +63,11 @@ impl Compared {
 
 pub(super) fn compared(context: &Context) -> Result<Compared, Failure> {
     let folder = context.input("data")?;
-    let train = ImageFile::open(folder)?;
+    let train = ImageFile::train(folder)?;
     let held_out = match context.optional_input("held_out") {
         None => ImageFile::held_out(folder)?,
         Some(folder) => {
-            let held_out = ImageFile::open(folder)?;
+            let held_out = ImageFile::train(folder)?;
             check_size("held-out images", &held_out, &train)?;
             Some(held_out)
         }
@@ -169,7 +169,7 @@ fn samples(
     scores: Option<&Scores>,
 ) -> Result<Vec<MetricRow>, Failure> {
     let folder = context.input("samples")?;
-    let (images, tokens) = (ImageFile::open(folder)?, Samples::tokens(folder)?);
+    let (images, tokens) = (ImageFile::samples(folder)?, Samples::tokens(folder)?);
     let train = &compared.train;
     check_size("samples", &images, train)?;
     scores.map_or(Ok(()), |scores| scores.check_samples(images.n()))?;

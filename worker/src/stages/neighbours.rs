@@ -16,7 +16,7 @@ pub(super) fn run(context: &mut Context) -> Result<Vec<MetricRow>, Failure> {
     let spec = spec!(context, Neighbours);
     let compared = super::evaluate::compared(context)?;
     let train = &compared.train;
-    let images = ImageFile::open(context.input("samples")?)?;
+    let images = ImageFile::samples(context.input("samples")?)?;
     super::evaluate::check_size("samples", &images, train)?;
     let part = part_of(images.n(), spec.of).nth(spec.shard);
     let images = images.read(part.unwrap_or_default())?;
